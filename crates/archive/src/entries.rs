@@ -1,0 +1,76 @@
+//! The private part of an identity set: which entries it has, and in which objects they lie.
+
+use crate::format::FORMAT;
+use crate::manifest::{IdentityPublic, MAX_ENTRIES};
+use crate::{Digest, Fault, canonical, names};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+const KIND: &str = "identity-private";
+
+/// The greatest entry of an identity set, in bytes: a policy file may be long, a payload is another set's.
+pub(crate) const MAX_ENTRY: u64 = 16 * 1024 * 1024;
+
+/// The greatest private part, in bytes.
+pub(crate) const MAX_PRIVATE: u64 = 4 * 1024 * 1024;
+
+/// One entry. The order of its fields is the one that `RECOVER.txt` relies on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    pub name: String,
+    /// The object that holds it.
+    pub object: Digest,
+    /// Of the plaintext.
+    pub sha256: Digest,
+    /// Of the plaintext, in bytes.
+    pub size: u64,
+}
+
+/// What only a recipient may know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Private {
+    /// In the order of their names.
+    pub entries: Vec<Entry>,
+    pub facts: BTreeMap<String, String>,
+    format: String,
+    kind: String,
+    schema: u64,
+}
+
+impl Private {
+    pub fn new(entries: Vec<Entry>, facts: BTreeMap<String, String>) -> Self {
+        Self { entries, facts, format: FORMAT.into(), kind: KIND.into(), schema: 1 }
+    }
+
+    pub fn write(&self) -> Result<Vec<u8>, Fault> {
+        canonical::write(&serde_json::to_value(self).map_err(|_| Fault::Json)?)
+    }
+
+    /// Reads the private part that belongs to `public`.
+    ///
+    /// # Errors
+    /// Where it is not well formed, or names an object that `public` does not.
+    pub fn read(bytes: &[u8], public: &IdentityPublic) -> Result<Self, Fault> {
+        let private: Self = serde_json::from_value(canonical::parse(bytes)?)
+            .map_err(|error| Fault::Field(error.to_string()))?;
+        if (private.format.as_str(), private.kind.as_str(), private.schema) != (FORMAT, KIND, 1) {
+            return Err(Fault::Kind(KIND));
+        }
+        let entries = &private.entries;
+        let known = |entry: &Entry| public.objects.iter().any(|object| object.sha256 == entry.object);
+        let kept = entries.len() <= MAX_ENTRIES
+            && entries.is_sorted_by(|one, next| one.name < next.name)
+            && names::misfit(entries.iter().map(|entry| entry.name.as_str())).is_none()
+            && entries.iter().all(|entry| entry.size <= MAX_ENTRY && known(entry));
+        if kept {
+            Ok(private)
+        } else {
+            Err(Fault::Field("`entries` has a form that it must not have".into()))
+        }
+    }
+
+    /// Names and digests of the plaintexts: what makes two sets the same.
+    pub fn contents(&self) -> impl Iterator<Item = (&str, Digest)> {
+        self.entries.iter().map(|entry| (entry.name.as_str(), entry.sha256))
+    }
+}

@@ -1,0 +1,103 @@
+//! The bytes of version 1, frozen: documents made of fixed values with a fixed key.
+
+use crate::epoch::Claim;
+use crate::manifest::{Cluster, IdentityPublic, KIND, Manifest, ManifestId, Object};
+use crate::signed::Body;
+use crate::{Digest, Name, RootKey, Secret, format};
+
+fn key() -> RootKey {
+    // An Ed25519 seed in PKCS#8 (RFC 8410).
+    let mut der = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".to_vec();
+    der.extend(0..32);
+    RootKey::parse(&Secret::new(der)).unwrap()
+}
+
+fn cluster() -> Cluster {
+    Cluster { name: "frozen".into(), uid: "00112233445566778899aabbccddeeff".into() }
+}
+
+fn public() -> IdentityPublic {
+    let root = key().public().unwrap();
+    let mut objects = [b"one", b"two"].map(|bytes| Object { sha256: Digest::of(bytes), size: 3 });
+    objects.sort();
+    IdentityPublic {
+        born: true,
+        cluster: cluster(),
+        created: "2026-11-24T12:00:00Z".into(),
+        encryption_keys: [("key1".to_owned(), Digest::of(b"key1"))].into(),
+        epoch: 3,
+        kubernetes: "1.36.3".into(),
+        number: 9_007_199_254_740_991,
+        objects: objects.to_vec(),
+        parents: vec![ManifestId::of(b"parent")],
+        private: Digest::of(b"two"),
+        public_keys: [("ca".to_owned(), Digest::of(b"ca")), ("sa".to_owned(), Digest::of(b"sa"))].into(),
+        recipients: vec!["age1 \"quoted\\\" recipient".into()],
+        rekindle: "0.1.0".into(),
+        repo: format::repo_of(&root),
+        root,
+    }
+}
+
+#[test]
+fn a_manifest_of_version_1_has_these_bytes() {
+    let body = Body::new(KIND, &public(), key().public().unwrap()).unwrap();
+    let manifest = Manifest::sign(body, &key()).unwrap();
+    insta::assert_snapshot!("identity", String::from_utf8(manifest.bytes.clone()).unwrap());
+    assert_eq!(manifest.name().to_string(), "gen/3-0-8e4117ad.json");
+    let read = Manifest::read(&manifest.name(), &manifest.bytes, &key().public().unwrap());
+    assert_eq!(read.unwrap().unwrap().public, public());
+}
+
+#[test]
+fn a_claim_and_a_format_of_version_1_have_these_bytes() {
+    let root = key().public().unwrap();
+    let claim = Claim {
+        cluster: cluster(),
+        created: "2026-11-24T12:00:00Z".into(),
+        epoch: 3,
+        fences: vec!["cdf818194e3a8c32".into()],
+        holder: "ada".into(),
+        host: "laptop".into(),
+        repo: format::repo_of(&root),
+        root,
+    };
+    let bytes = claim.sign(&key()).unwrap();
+    insta::assert_snapshot!("epoch", String::from_utf8(bytes.clone()).unwrap());
+    assert_eq!(Claim::read(3, &bytes, &root).unwrap(), claim);
+    let bytes = format::write(&format::repo_of(&root)).unwrap();
+    insta::assert_snapshot!("format", String::from_utf8(bytes.clone()).unwrap());
+    assert_eq!(format::read(&bytes).unwrap(), format::repo_of(&root));
+    assert_eq!(Name::Epoch(3).to_string(), "epoch/3.json");
+}
+
+#[test]
+fn a_value_has_one_spelling() {
+    use crate::{Fault, canonical};
+    let good = [r#"{"a":[1,true,null,"\u0001\n\"\\é"],"b":{}}"#, "9007199254740991", "[]"];
+    for text in good {
+        assert_eq!(canonical::write(&canonical::parse(text.as_bytes()).unwrap()).unwrap(), text.as_bytes());
+    }
+    let other = [
+        r#"{"b":1,"a":2}"#,
+        r#"{"a":1,"a":1}"#,
+        r#"{ "a":1}"#,
+        "{\"a\":1}\n",
+        "1.0",
+        "1e3",
+        "-1",
+        "-0",
+        "9007199254740992",
+        r#""\u0041""#,
+        r#""\/""#,
+        r#""\u000a""#,
+        r#""\u001F""#,
+        r#"{"é":1}"#,
+    ];
+    for text in other {
+        assert_eq!(canonical::parse(text.as_bytes()).unwrap_err(), Fault::NotCanonical, "{text}");
+    }
+    for text in ["", "{", "{}{}", "nul", "\"\\ud800\"", &"[".repeat(100_000)] {
+        assert_eq!(canonical::parse(text.as_bytes()).unwrap_err(), Fault::Json);
+    }
+}

@@ -1,0 +1,68 @@
+//! The archive: what a cluster can be built again from, encrypted, signed, and at several places.
+//!
+//! An [`Archive`] is a set of [`Destination`]s that hold the same bytes. [`Archive::state`] says what lies there
+//! and needs no key; [`Archive::open_identity`] gives back what was sealed; [`Archive::seal_identity`] adds a
+//! generation when its content changed, and returns only after it was read back. The format is written down in
+//! `FORMAT.md` beside this crate.
+//!
+//! Nothing that is read is trusted: names are parsed and never joined to a path, sizes are bounded, a signature
+//! is checked before anything is decrypted, and a digest before anything is believed. There is no clock here;
+//! the only randomness is what age draws for its keys.
+
+mod canonical;
+mod compose;
+pub mod destination;
+mod digest;
+mod entries;
+mod epoch;
+mod error;
+mod format;
+#[cfg(test)]
+mod frozen;
+mod identity;
+mod key;
+mod manifest;
+mod names;
+mod open;
+mod publish;
+mod recipient;
+mod seal;
+mod secret;
+mod signed;
+mod standing;
+mod survey;
+
+pub use destination::{Destination, DestinationError, Folder, Put};
+pub use digest::{Digest, NotADigest};
+pub use epoch::Claim;
+pub use error::{Error, Fault};
+pub use format::READER;
+pub use identity::{Identities, NewIdentity};
+pub use key::{ROOT_KEY_ENTRY, RootKey, RootPublic};
+pub use manifest::{Cluster, IdentityPublic, ManifestId, Object};
+pub use names::{Name, Prefix};
+pub use open::Opened;
+pub use recipient::Recipient;
+pub use seal::{Sealed, Sealing, Stamp};
+pub use secret::Secret;
+pub use standing::{Head, Holding, Rejected, Standing, Trust, Unread};
+
+/// The places of one archive, in the order in which they are asked and written.
+#[derive(Debug)]
+pub struct Archive {
+    destinations: Vec<Box<dyn Destination>>,
+}
+
+impl Archive {
+    /// An archive at these destinations. The order is part of the meaning: all writers claim an epoch at the
+    /// first destination first, so that of two only one goes on.
+    ///
+    /// # Errors
+    /// [`Error::NoDestination`] where the list is empty.
+    pub fn at(destinations: Vec<Box<dyn Destination>>) -> Result<Self, Error> {
+        if destinations.is_empty() {
+            return Err(Error::NoDestination);
+        }
+        Ok(Self { destinations })
+    }
+}

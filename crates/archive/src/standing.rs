@@ -1,0 +1,101 @@
+//! What lies at the destinations, judged without any private key.
+//!
+//! A document that does not fit is named and left out, never an excuse to see less: where documents are and none
+//! fits, that is an error, and only where there is nothing at all is a place empty.
+
+use crate::epoch::Claim;
+use crate::manifest::{Cluster, IdentityPublic, ManifestId};
+use crate::survey::Survey;
+use crate::{Archive, Error, RootPublic};
+
+/// Why a signature is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// This root key, from the inventory or the recovery kit.
+    Anchor(RootPublic),
+    /// Whatever key is found, because a person said so.
+    FirstUse,
+    /// Nothing is known; an archive that is found is refused.
+    Unset,
+}
+
+/// What the destinations hold together.
+#[derive(Clone, Debug)]
+pub enum Standing {
+    /// Nothing; perhaps the beginnings of a first seal that did not come to its manifest.
+    Empty,
+    /// An archive.
+    Holds(Box<Holding>),
+}
+
+/// One identity set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Its manifest.
+    pub id: ManifestId,
+    /// The public part of it.
+    pub public: IdentityPublic,
+}
+
+/// A document that was left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// The destination.
+    pub at: String,
+    /// The file.
+    pub name: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// A destination that could not be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// The destination.
+    pub at: String,
+    /// Why.
+    pub why: String,
+}
+
+/// An archive as it stands.
+#[derive(Clone, Debug)]
+pub struct Holding {
+    /// The key that signs it.
+    pub root: RootPublic,
+    /// The archive's id, as in `FORMAT`.
+    pub repo: String,
+    /// Whose it is, by the newest identity set.
+    pub cluster: Cluster,
+    /// The highest epoch that was claimed or sealed in.
+    pub epoch: u64,
+    /// The claim of the highest claimed epoch; `None` where the first seal was killed just before it.
+    pub claim: Option<Claim>,
+    /// Whether an identity set of that epoch says that the cluster was born.
+    pub born: bool,
+    /// The newest identity set: of the highest epoch, then of the highest number.
+    pub newest: Head,
+    /// All identity sets that no other names as its parent. More than one is a fork.
+    pub heads: Vec<Head>,
+    /// Documents that were left out, and why.
+    pub rejected: Vec<Rejected>,
+    /// Destinations that did not answer.
+    pub unread: Vec<Unread>,
+    /// Destinations that answered and do not hold the newest identity set.
+    pub lacking: Vec<String>,
+}
+
+impl Archive {
+    /// What the destinations hold. Needs no identity.
+    ///
+    /// # Errors
+    /// [`Error::NoAnchor`] where something is there and `trust` is unset, [`Error::Gone`] and [`Error::Foreign`]
+    /// where the trusted key's archive is not there, [`Error::NewerReader`], [`Error::OtherArchive`],
+    /// [`Error::Rivals`], [`Error::Unusable`]; [`Error::Destination`] where one does not answer and all others
+    /// are empty, because then nobody can say that the archive is.
+    pub fn state(&self, trust: &Trust) -> Result<Standing, Error> {
+        Ok(match self.survey(trust)? {
+            Survey::Empty { .. } => Standing::Empty,
+            Survey::Holds(known) => Standing::Holds(Box::new(known.holding)),
+        })
+    }
+}

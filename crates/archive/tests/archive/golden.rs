@@ -1,0 +1,94 @@
+//! Archives of all versions open for ever. They are made once and never again.
+
+use archive::{Archive, Folder, Identities, ROOT_KEY_ENTRY, RootPublic, Secret, Standing, Trust};
+use std::fs;
+use std::path::PathBuf;
+
+fn golden(file: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/archive/golden").join(file)
+}
+
+fn version_1() -> Archive {
+    Archive::at(vec![Box::new(Folder::new(golden("v1"), None))]).unwrap()
+}
+
+const ROOT: &str = "ed25519:e28a8970753332bd72fef413e6b0b2ef1b4aadda7aa2c141f233712a6876b351";
+
+#[test]
+fn the_archive_of_version_1_opens() {
+    let trust = Trust::Anchor(ROOT.parse::<RootPublic>().unwrap());
+    let Standing::Holds(holding) = version_1().state(&trust).unwrap() else { panic!("it is empty") };
+    assert!(holding.rejected.is_empty() && holding.heads.len() == 1 && holding.born);
+    let public = serde_json::to_string_pretty(&holding.newest.public).unwrap();
+    insta::assert_snapshot!("version_1_public", public);
+    insta::assert_debug_snapshot!("version_1_claim", holding.claim);
+
+    for identity in ["v1.identity", "ssh_ed25519"] {
+        let text = Secret::new(fs::read(golden(identity)).unwrap());
+        let identities = Identities::parse(&text, identity).unwrap();
+        let opened = version_1().open_identity(&identities, &trust).unwrap();
+        let entries: Vec<_> = opened
+            .entries
+            .iter()
+            .filter(|(name, _)| *name != ROOT_KEY_ENTRY)
+            .map(|(name, content)| format!("{name} = {}", String::from_utf8_lossy(content.expose())))
+            .collect();
+        assert_eq!(
+            entries,
+            [
+                "cluster/uid = 0123456789abcdef0123456789abcdef",
+                "inventory.toml = [cluster]\nname = \"golden\"\n",
+                "pki/ca.crt = the certificate of a CA\n",
+                "pki/ca.key = the key of a CA\n",
+                "pki/etcd/ca.key = the key of another CA\n",
+            ]
+        );
+        assert_eq!(opened.facts["note"], "never change this");
+    }
+}
+
+#[test]
+fn what_was_sealed_in_version_1_goes_on() {
+    // A copy, because the golden archive is never written.
+    let dir = tempfile::TempDir::new().unwrap();
+    let copied =
+        std::process::Command::new("cp").arg("-r").arg(golden("v1")).arg(dir.path()).status().unwrap();
+    assert!(copied.success());
+    let archive = Archive::at(vec![Box::new(Folder::new(dir.path().join("v1"), None))]).unwrap();
+    let text = Secret::new(fs::read(golden("v1.identity")).unwrap());
+    let identities = Identities::parse(&text, "v1.identity").unwrap();
+    let opened = archive.open_identity(&identities, &Trust::FirstUse).unwrap();
+    let mut set = crate::place::set(1);
+    (set.cluster, set.entries) = (opened.public.cluster.clone(), opened.entries.clone());
+    let sealed = set.seal(&archive, Some(&opened)).unwrap();
+    assert_eq!((sealed.new, sealed.number, sealed.root), (true, 3, opened.public.root));
+}
+
+#[test]
+#[ignore = "makes the golden archive of a new version, and never replaces one"]
+fn make() {
+    use crate::place::{STAMP, root_key};
+    use archive::{Cluster, NewIdentity};
+    let path = golden("v1");
+    assert!(!path.exists(), "the golden archive is never replaced");
+    let key = NewIdentity::mint(STAMP.created).unwrap();
+    fs::write(golden("v1.identity"), key.file.expose()).unwrap();
+    let mut set = crate::place::set(0x47);
+    set.cluster = Cluster { name: "golden".into(), uid: "0123456789abcdef0123456789abcdef".into() };
+    let ssh = fs::read_to_string(golden("ssh_ed25519.pub")).unwrap();
+    set.recipients = vec![key.recipient, ssh.parse().unwrap()];
+    set.facts = [("note".to_owned(), "never change this".to_owned())].into();
+    set.entries = [
+        ("cluster/uid", "0123456789abcdef0123456789abcdef"),
+        ("inventory.toml", "[cluster]\nname = \"golden\"\n"),
+        ("pki/ca.crt", "the certificate of a CA\n"),
+        ("pki/ca.key", "the key of a CA\n"),
+        ("pki/etcd/ca.key", "the key of another CA\n"),
+    ]
+    .map(|(name, content)| (name.to_owned(), Secret::new(content)))
+    .into();
+    set.entries.insert(ROOT_KEY_ENTRY.into(), root_key(0x47));
+    let sealed = set.seal(&version_1(), None).unwrap();
+    let born = version_1().seal_born(&sealed.id, &root_key(0x47), &STAMP).unwrap();
+    assert_eq!(born.number, 2);
+}

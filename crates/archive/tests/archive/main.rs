@@ -1,0 +1,22 @@
+//! The archive from outside: what a person relies on, tried.
+
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod damage;
+#[cfg(test)]
+mod folder;
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
+mod order;
+#[cfg(test)]
+mod place;
+#[cfg(test)]
+mod recover;
+#[cfg(test)]
+mod seal;
+#[cfg(test)]
+mod trust;

@@ -1,0 +1,3 @@
+module rekindle.dev/artifacts/pause
+
+go 1.26.0

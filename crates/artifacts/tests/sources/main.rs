@@ -1,0 +1,10 @@
+//! The sources against servers and folders with upstream's layout.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod distribution;
+mod folder;
+mod modules;
+mod registry;
+mod server;
+mod upstream;
+mod world;

@@ -1,0 +1,259 @@
+//! One command on one host: a script that arrives on standard input, framed so that banners, `.bashrc` noise
+//! and foreign login shells do no harm.
+//!
+//! The command line is constant but for a length and a mark: `sh -c 'eval "$(head -c LENGTH)"'`. The script
+//! follows on standard input, so neither it nor its values are seen in `ps`; what is left of standard input
+//! after the script belongs to the script.
+
+use crate::options::Layout;
+use crate::redact::clean;
+use std::ops::ControlFlow;
+use std::time::Duration;
+use step::{HostId, Secret, quote};
+use tokio::io::AsyncRead;
+
+/// Which of its two outputs a command wrote to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pipe {
+    Out,
+    Err,
+}
+
+/// Takes output as it arrives; `Break` ends the exec, whatever the command does.
+pub(crate) type Sink<'a> = &'a mut (dyn FnMut(Pipe, &[u8]) -> ControlFlow<()> + Send);
+
+/// What a command reads after its script.
+pub(crate) type Rest = Box<dyn AsyncRead + Send + Unpin>;
+
+/// A script on its way to a host.
+pub(crate) struct Exec {
+    /// POSIX sh; may hold secrets.
+    pub(crate) script: Secret,
+    /// What the script reads on standard input.
+    pub(crate) rest: Rest,
+    /// Killed on the host after this time.
+    pub(crate) limit: Option<Duration>,
+}
+
+impl Exec {
+    /// A script with nothing on standard input.
+    pub(crate) fn new(script: String) -> Self {
+        Self { script: Secret::new(script), rest: Box::new(tokio::io::empty()), limit: None }
+    }
+
+    /// Sets what the script reads.
+    pub(crate) fn rest(mut self, rest: Rest) -> Self {
+        self.rest = rest;
+        self
+    }
+
+    /// Sets the deadline on the host.
+    pub(crate) fn limit(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// The command line. `home` is shell text.
+    pub(crate) fn command(&self, layout: &Layout, home: &str) -> String {
+        let limit = match self.limit {
+            Some(limit) => format!("timeout -k 5 {} ", limit.as_secs().max(1)),
+            None => String::new(),
+        };
+        let path = quote(&format!("PATH={}", layout.path));
+        let length = self.script.expose().len();
+        format!("env -i LC_ALL=C HOME={home} {path} {limit}/bin/sh -c 'eval \"$(head -c {length})\"'")
+    }
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// With this exit status; 128 + n after a signal.
+    Status(i32),
+    /// The sink had enough.
+    Enough,
+}
+
+/// A command that could not be run to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecError {
+    /// No connection to this host was made.
+    #[error("{host}: not connected")]
+    NotConnected {
+        /// The host.
+        host: HostId,
+    },
+    /// The connection was lost; what the command did is unknown.
+    #[error("{host}: connection lost: {why}")]
+    Lost {
+        /// The host.
+        host: HostId,
+        /// What was seen.
+        why: String,
+    },
+    /// The host let us in but ran no command.
+    #[error("{host}: the login shell of `{user}` ran no command; it said `{said}`")]
+    Shell {
+        /// The host.
+        host: HostId,
+        /// The user whose shell it is.
+        user: String,
+        /// Its first words.
+        said: String,
+    },
+    /// Root rights were refused.
+    #[error("{host}: `{user}` got no root rights: {why}")]
+    Sudo {
+        /// The host.
+        host: HostId,
+        /// The user.
+        user: String,
+        /// What sudo said.
+        why: String,
+    },
+    /// More output than anybody will read.
+    #[error("{host}: more than {limit} bytes of output")]
+    TooMuch {
+        /// The host.
+        host: HostId,
+        /// Bytes that are taken.
+        limit: usize,
+    },
+    /// The script ended before it said what was asked.
+    #[error("{host}: the script ended early with {status}: {said}")]
+    Early {
+        /// The host.
+        host: HostId,
+        /// Its exit status.
+        status: i32,
+        /// The end of what it wrote to standard error.
+        said: String,
+    },
+}
+
+impl ExecError {
+    /// Whether a new connection may help.
+    pub fn is_lost(&self) -> bool {
+        matches!(self, Self::Lost { .. })
+    }
+
+    /// What a person can do.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Shell { user, .. } => {
+                format!("give `{user}` a POSIX login shell (`chsh -s /bin/sh {user}`), without a forced command")
+            }
+            Self::Sudo { user, .. } => format!(
+                "log in as root, or allow `{user} ALL=(ALL) NOPASSWD: ALL` in /etc/sudoers.d, or give the password"
+            ),
+            _ => return None,
+        })
+    }
+}
+
+/// Output is taken up to this size, in bytes.
+pub(crate) const MOST_OUTPUT: usize = 8 << 20;
+
+/// Cuts output into lines and hands on those that bear the mark, without it.
+pub(crate) struct Marked {
+    mark: String,
+    line: Vec<u8>,
+    taken: usize,
+    seen: bool,
+    noise: Vec<u8>,
+}
+
+impl Marked {
+    /// Lines must begin with `mark` and a space.
+    pub(crate) fn new(mark: &str) -> Self {
+        Self { mark: mark.to_owned(), line: Vec::new(), taken: 0, seen: false, noise: Vec::new() }
+    }
+
+    /// Takes a piece of output. `line` may change the mark for the lines that follow. Ends with `Break` when `line`
+    /// does, or after [`MOST_OUTPUT`] bytes.
+    pub(crate) fn take(
+        &mut self,
+        pipe: Pipe,
+        bytes: &[u8],
+        mut line: impl FnMut(&str, &mut String) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        self.taken += bytes.len();
+        if self.taken > MOST_OUTPUT {
+            return ControlFlow::Break(());
+        }
+        if pipe == Pipe::Err {
+            self.noise.extend_from_slice(bytes);
+            return ControlFlow::Continue(());
+        }
+        for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
+            self.line.extend_from_slice(piece);
+            if self.line.last() != Some(&b'\n') {
+                break;
+            }
+            let whole = std::mem::take(&mut self.line);
+            let text = String::from_utf8_lossy(&whole);
+            match text.trim_end_matches('\n').strip_prefix(&self.mark).and_then(|rest| rest.strip_prefix(' ')) {
+                Some(rest) => {
+                    self.seen = true;
+                    line(rest, &mut self.mark)?;
+                }
+                None => self.noise.extend_from_slice(&whole),
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// What is wrong with an exec that ended without the line that was waited for.
+    pub(crate) fn fault(&self, host: &HostId, user: &str, ended: Ended) -> ExecError {
+        let host = host.clone();
+        let said = clean(String::from_utf8_lossy(&self.noise).trim());
+        match ended {
+            Ended::Enough => ExecError::TooMuch { host, limit: MOST_OUTPUT },
+            Ended::Status(_) if !self.seen => {
+                ExecError::Shell { host, user: user.to_owned(), said: said.chars().take(200).collect() }
+            }
+            Ended::Status(status) => {
+                let skip = said.chars().count().saturating_sub(400);
+                ExecError::Early { host, status, said: said.chars().skip(skip).collect() }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_marked_lines_are_handed_on_however_they_are_cut() {
+        let text = "motd\nM 1 started\nnoise M 2\nM 1 changed\nM";
+        for size in 1..text.len() {
+            let mut marked = Marked::new("M");
+            let mut lines = Vec::new();
+            for piece in text.as_bytes().chunks(size) {
+                let flow = marked.take(Pipe::Out, piece, |line, _| {
+                    lines.push(line.to_owned());
+                    ControlFlow::Continue(())
+                });
+                assert_eq!(flow, ControlFlow::Continue(()));
+            }
+            assert_eq!(lines, ["1 started", "1 changed"], "cut every {size} bytes");
+        }
+    }
+
+    #[test]
+    fn a_shell_that_runs_nothing_is_told_from_a_script_that_ends_early() {
+        let host = HostId::new("cp1");
+        let mut marked = Marked::new("M");
+        let _ = marked.take(Pipe::Out, b"This account is \x1b[31mnot available.\n", |_, _| ControlFlow::Continue(()));
+        assert_eq!(
+            marked.fault(&host, "deploy", Ended::Status(1)).to_string(),
+            "cp1: the login shell of `deploy` ran no command; it said `This account is [31mnot available.`"
+        );
+        let _ = marked.take(Pipe::Out, b"M begin\n", |_, _| ControlFlow::Continue(()));
+        let _ = marked.take(Pipe::Err, b"sh: stat: not found\n", |_, _| ControlFlow::Continue(()));
+        let fault = marked.fault(&host, "deploy", Ended::Status(127)).to_string();
+        assert!(fault.starts_with("cp1: the script ended early with 127: "), "{fault}");
+        assert!(fault.ends_with("sh: stat: not found"), "{fault}");
+    }
+}

@@ -1,0 +1,383 @@
+#!/bin/sh
+# The functions of a lane; its steps follow as calls of them. Every result is one line on standard output:
+# MARK INDEX STATE DETAIL. Set before: MARK DIR STATE OVERWRITE.
+#
+# Forks are the cost: builtins do what they can, one stat and one sha256sum look at a whole group of files.
+
+# shellcheck disable=SC2153
+set -u
+umask 077
+TAB='	'
+FAILED=0
+
+say() { printf '%s %s\n' "$MARK" "$*"; }
+
+# first FILE: sets LINE to its first line.
+first() {
+    LINE=
+    [ ! -s "$1" ] || IFS= read -r LINE <"$1" || :
+}
+
+# fail INDEX REASON FILE...: the end of the files is what the step said.
+fail() {
+    fail_index=$1
+    fail_reason=$2
+    shift 2
+    fail_output=$(cat -- "$@" 2>/dev/null | tail -c 65536 | base64 | tr -d '\n')
+    say "$fail_index failed $fail_output $fail_reason"
+    FAILED=1
+}
+
+finish() {
+    say end
+    exit 0
+}
+
+# ask KIND SECONDS: runs $DIR/probe and $DIR/act as ./step.sh does; sets STATUS, and LINE to the reason.
+ask() {
+    : >"$DIR/why"
+    : >"$DIR/said"
+    : >"$DIR/acted"
+    timeout -k 5 "$2" sh "$DIR/step" "$DIR" "$1" "$OVERWRITE" </dev/null >/dev/null 2>"$DIR/noise"
+    STATUS=$?
+    first "$DIR/why"
+}
+
+# step INDEX KIND SECONDS
+step() {
+    say "$1 started"
+    ask "$2" "$3"
+    case $STATUS in
+    0) say "$1 unchanged" ;;
+    20) say "$1 changed" ;;
+    21) say "$1 kept $LINE" ;;
+    22) say "$1 open $LINE" ;;
+    23)
+        first "$DIR/status"
+        fail "$1" "the probe failed with exit status $LINE" "$DIR/why" "$DIR/said"
+        ;;
+    24)
+        first "$DIR/status"
+        fail "$1" "exited with $LINE" "$DIR/acted"
+        ;;
+    25) fail "$1" "the action exited 0, but its probe does not hold: $LINE" "$DIR/acted" "$DIR/why" "$DIR/said" ;;
+    124 | 137) fail "$1" "not done within $3 s${LINE:+: $LINE}" "$DIR/acted" "$DIR/why" "$DIR/said" ;;
+    *) fail "$1" "the step's shell ended with $STATUS" "$DIR/noise" "$DIR/acted" "$DIR/said" ;;
+    esac
+    return "$FAILED"
+}
+
+# look: compares every file of $DIR/wanted with what is there. A line of it is
+# INDEX PATH KIND(file link absent) MODE UMASK OWNER SHA256-OR-TARGET HOW(bytes unless holds) SHOW(yes no) RECORD.
+# Sets for each index n: P_n K_n M_n U_n O_n W_n H_n S_n N_n, F_n (done mend write kept bad) and R_n (the reason).
+look() {
+    FILES=
+    set --
+    while IFS=$TAB read -r n path rest; do
+        FILES="$FILES $n"
+        set -- "$@" "$path"
+    done <"$DIR/wanted"
+    stat -c "%n$TAB%F$TAB%a$TAB%U:%G" -- "$@" >"$DIR/stats" 2>/dev/null
+    set --
+    exec 4<"$DIR/stats"
+    next_stat
+    while IFS=$TAB read -r n path kind mode mask owner want how show record; do
+        type=none smode=- sowner=-
+        if [ "$s_path" = "$path" ]; then
+            type=$s_type smode=$s_mode sowner=$s_owner
+            next_stat
+        fi
+        eval "P_$n=\$path K_$n=\$kind M_$n=\$mode U_$n=\$mask O_$n=\$owner W_$n=\$want H_$n=\$how S_$n=\$show N_$n=\$record"
+        eval "T_$n=\$type A_$n=\$smode B_$n=\$sowner"
+        case $kind:$how:$type in file:bytes:regular* | file:unless:regular*) set -- "$@" "$path" ;; esac
+    done <"$DIR/wanted"
+    exec 4<&-
+    : >"$DIR/sums"
+    [ $# = 0 ] || sha256sum -- "$@" >"$DIR/sums" 2>/dev/null
+    exec 4<"$DIR/sums"
+    next_sum
+    for n in $FILES; do judge "$n"; done
+    exec 4<&-
+}
+
+next_stat() { IFS=$TAB read -r s_path s_type s_mode s_owner <&4 || s_path=; }
+next_sum() { IFS=' ' read -r sum sum_path <&4 || sum_path=; }
+
+# judge INDEX: sets F_ and R_ from what look found.
+judge() {
+    eval "path=\$P_$1 kind=\$K_$1 mode=\$M_$1 owner=\$O_$1 want=\$W_$1 how=\$H_$1 record=\$N_$1"
+    eval "type=\$T_$1 smode=\$A_$1 sowner=\$B_$1"
+    state='done' reason='' found=''
+    case $kind:$type in
+    absent:none) ;;
+    *:directory) state=bad reason='is a directory' ;;
+    absent:*) state=write reason='is there' ;;
+    *:none) state=write reason='is missing' ;;
+    link:'symbolic link')
+        is=$(readlink -- "$path")
+        [ "$is" = "$want" ] || state=write reason="points to $is"
+        ;;
+    link:* | file:[!r]*) state=write reason="is a $type" ;;
+    file:*)
+        found=$want
+        if [ "$how" != holds ]; then
+            found=
+            if [ "$sum_path" = "$path" ]; then
+                found=$sum
+                next_sum
+            fi
+        fi
+        if [ "$found" != "$want" ]; then
+            state=write reason='has other bytes'
+        elif [ "$smode" != "$mode" ]; then
+            state=mend reason="has mode $smode, not $mode"
+        elif [ "$sowner" != "$owner" ]; then
+            state=mend reason="belongs to $sowner, not $owner"
+        fi
+        ;;
+    esac
+    case $how:$state:$type:$OVERWRITE in
+    *:none:* | *:1) ;;
+    unless:write:*)
+        if ! ours; then state=kept reason="$reason, by another hand"; fi
+        ;;
+    esac
+    eval "F_$1=\$state R_$1=\$reason"
+}
+
+# ours: whether what is there is what we wrote last.
+ours() {
+    [ -n "$found" ] && [ -f "$STATE/wrote/$record" ] || return 1
+    while IFS=' ' read -r recorded rest; do
+        [ "$recorded" != "$found" ] || return 0
+    done <"$STATE/wrote/$record"
+    return 1
+}
+
+# is INDEX STATE...
+is() {
+    eval "state=\$F_$1"
+    shift
+    for wanted in "$@"; do [ "$state" != "$wanted" ] || return 0; done
+    return 1
+}
+
+# holds INDEX SECONDS: $DIR/probe tells whether the bytes that are there will do.
+holds() {
+    ask ask "$2"
+    case $STATUS in
+    0) return ;;
+    21) set -- "$1" kept "$LINE" ;;
+    22) set -- "$1" write "${LINE:-does not do}" ;;
+    23)
+        first "$DIR/status"
+        problem=$LINE
+        first "$DIR/said"
+        set -- "$1" bad "its probe failed with exit status $problem${LINE:+: $LINE}"
+        ;;
+    *) set -- "$1" bad "its probe was not done within $2 s" ;;
+    esac
+    eval "F_$1=\$2 R_$1=\$3"
+}
+
+# tell: what look found, for a preview.
+tell() {
+    for n in $FILES; do
+        eval "state=\$F_$n reason=\$R_$n path=\$P_$n show=\$S_$n type=\$T_$n"
+        case $state in
+        'done') say "$n unchanged" ;;
+        kept) say "$n kept $reason" ;;
+        bad) fail "$n" "$reason" ;;
+        *)
+            case $state:$show:$type in
+            write:yes:regular*) say "$n was $(head -c 65536 -- "$path" | base64 | tr -d '\n')" ;;
+            esac
+            say "$n open $reason"
+            ;;
+        esac
+    done
+}
+
+# temp PATH: sets TEMP, the hidden name beside it; a fixed one, so that the next run replaces what a crash left.
+temp() {
+    folder=${1%/*}
+    TEMP=$folder/.${1##*/}.rekindle
+}
+
+# open INDEX: whether its body must be written; sets TEMP, where to.
+open() {
+    is "$1" write || return 1
+    say "$1 started"
+    eval "path=\$P_$1 kind=\$K_$1 mode=\$M_$1 mask=\$U_$1"
+    temp "$path"
+    [ "$kind" != absent ] || return 0
+    if [ ! -d "${folder:-/}" ]; then
+        case $mode in
+        *00) umask 077 ;;
+        *) umask 022 ;;
+        esac
+        mkdir -p -- "$folder" 2>"$DIR/said" || {
+            spoil "$1" "cannot make the folder $folder"
+            return 1
+        }
+    fi
+    if [ -e "$TEMP" ] || [ -L "$TEMP" ]; then rm -rf -- "$TEMP"; fi
+    umask "$mask"
+}
+
+# spoil INDEX REASON: notes a failure; what was said is in $DIR/said.
+spoil() {
+    first "$DIR/said"
+    eval "F_$1=bad R_$1=\$2\${LINE:+\": \$LINE\"}"
+    umask 077
+}
+
+# install_blob INDEX SHA256
+install_blob() {
+    if cp -- "$STATE/blobs/$2" "$TEMP" 2>"$DIR/said" && chmod "$mode" "$TEMP" 2>>"$DIR/said"; then return; fi
+    spoil "$1" 'its blob cannot be copied'
+}
+
+# drop_blob SHA256: nothing on this host wants it any more.
+drop_blob() { [ ! -e "$STATE/blobs/$1" ] || rm -f -- "$STATE/blobs/$1"; }
+
+# settle: checks what was written, all in one go, puts it in its place in order, and looks again at what changed.
+settle() {
+    umask 077
+    check_temps
+    ALL=$FILES
+    CHANGED=
+    : >"$DIR/wanted"
+    for n in $ALL; do
+        if is "$n" bad; then break; fi
+        is "$n" write mend || continue
+        place "$n" || break
+        CHANGED="$CHANGED $n"
+        eval "printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' $n \"\$P_$n\" \"\$K_$n\" \"\$M_$n\" \"\$U_$n\" \
+            \"\$O_$n\" \"\$W_$n\" \"\$H_$n\" \"\$S_$n\" \"\$N_$n\"" >>"$DIR/wanted"
+    done
+    for n in $ALL; do
+        eval "temp \"\$P_$n\""
+        if [ -e "$TEMP" ] || [ -L "$TEMP" ]; then rm -f -- "$TEMP"; fi
+    done
+    [ -z "$CHANGED" ] || look
+}
+
+# check_temps: nothing takes the place of a file before all of its bytes are there.
+check_temps() {
+    set --
+    for n in $FILES; do
+        eval "path=\$P_$n kind=\$K_$n state=\$F_$n"
+        temp "$path"
+        case $state:$kind in write:file) set -- "$@" "$TEMP" ;; esac
+    done
+    [ $# != 0 ] || return 0
+    sha256sum -- "$@" >"$DIR/sums" 2>/dev/null
+    exec 4<"$DIR/sums"
+    next_sum
+    for n in $FILES; do
+        eval "path=\$P_$n kind=\$K_$n state=\$F_$n want=\$W_$n"
+        case $state:$kind in write:file) ;; *) continue ;; esac
+        temp "$path"
+        found=
+        if [ "$sum_path" = "$TEMP" ]; then
+            found=$sum
+            next_sum
+        fi
+        if [ "$found" != "$want" ]; then
+            df -P -- "$folder" >"$DIR/acted" 2>&1
+            : >"$DIR/said"
+            spoil "$n" 'could not be written whole (is the disk full?)'
+        fi
+    done
+    exec 4<&-
+}
+
+# place INDEX
+place() {
+    eval "path=\$P_$1 kind=\$K_$1 mode=\$M_$1 owner=\$O_$1 want=\$W_$1 state=\$F_$1 record=\$N_$1"
+    temp "$path"
+    case $state:$kind in
+    write:absent) rm -f -- "$path" ;;
+    write:link) ln -s -- "$want" "$TEMP" && mv -fT -- "$TEMP" "$path" ;;
+    write:file) own && promise && mv -fT -- "$TEMP" "$path" && keep ;;
+    *)
+        say "$1 started"
+        chown -- "$owner" "$path" && chmod -- "$mode" "$path"
+        ;;
+    esac 2>"$DIR/said" || {
+        spoil "$1" 'could not be put in its place'
+        return 1
+    }
+}
+
+# promise: records what we are about to write, beside what we wrote last: whatever a crash leaves is ours.
+promise() {
+    [ "$record" != - ] || return 0
+    if [ ! -d "$STATE/wrote" ]; then (umask 022 && mkdir -p -- "$STATE/wrote") || return; fi
+    printf '%s  %s\n' "$want" "$path" >>"$STATE/wrote/$record"
+}
+
+# keep: from now on, only what we have written is ours.
+keep() {
+    [ "$record" != - ] || return 0
+    printf '%s  %s\n' "$want" "$path" >"$STATE/wrote/.$record" && mv -fT -- "$STATE/wrote/.$record" "$STATE/wrote/$record"
+}
+
+# own: gives $TEMP its owner and mode, where the umask has not.
+own() {
+    if [ "$owner" != "$ME" ] || [ -g "$folder" ]; then chown -- "$owner" "$TEMP" || return; fi
+    case $mode in *[1357]* | ????*) chmod -- "$mode" "$TEMP" ;; esac
+}
+
+# changed INDEX
+changed() { case "$CHANGED " in *" $1 "*) ;; *) return 1 ;; esac }
+
+# conclude: the results of the group.
+conclude() {
+    for n in $ALL; do
+        eval "state=\$F_$n reason=\$R_$n"
+        if changed "$n"; then
+            case $state in
+            'done') say "$n changed" ;;
+            *) fail "$n" "was written, but $reason" "$DIR/why" "$DIR/said" ;;
+            esac
+        else
+            case $state in
+            'done') say "$n unchanged" ;;
+            kept) say "$n kept $reason" ;;
+            bad) fail "$n" "$reason" "$DIR/acted" "$DIR/said" ;;
+            esac
+        fi
+    done
+    return "$FAILED"
+}
+
+# blob SHA256: whether it is in the store, wholly or in part.
+blob() {
+    if [ -f "$STATE/blobs/$1" ]; then
+        say "blob $1 whole"
+    elif [ -f "$STATE/blobs/$1.part" ]; then
+        say "blob $1 $(wc -c <"$STATE/blobs/$1.part" | tr -d ' ')"
+    else
+        say "blob $1 0"
+    fi
+}
+
+# begin: the lane runs as a unit of its own. Its script is removed at once: the shell has it open, and what it
+# holds must not outlive it. A spool whose owner is gone was left by a crash.
+begin() {
+    rm -f -- "$DIR/lane"
+    if [ "$DETACHED" = 1 ]; then
+        exec >>"$DIR/out" 2>>"$DIR/err" </dev/null
+        for other in "${DIR%/*}"/lane.*; do
+            [ "$other" != "$DIR" ] || continue
+            first "$other/owner" 2>/dev/null
+            if [ -n "$LINE" ] && kill -0 "$LINE" 2>/dev/null; then continue; fi
+            rm -rf -- "$other"
+        done
+    fi
+    trap 'rm -f -- "$DIR/probe" "$DIR/act" "$DIR"/*.in "$DIR/why" "$DIR/said" "$DIR/acted" "$DIR/noise"' EXIT
+    trap 'exit 143' TERM INT HUP
+    printf '%s\n' "$$" >"$DIR/pid"
+}

@@ -1,0 +1,109 @@
+#!/bin/sh
+# Starts a lane as the unit rekindle-lane, or finds it, and follows what it writes. The lane comes on standard input.
+# Set before: MARK RUN DIGEST LENGTH PATIENCE LIFE RESUME DETACHED.
+#
+# systemd refuses a second unit of the name: that is the lock between two operators. The unit's description bears the
+# lane's digest and its spool, so that whoever comes back finds them.
+
+set -u
+umask 077
+UNIT=rekindle-lane
+
+say() { printf '%s %s\n' "$MARK" "$*"; }
+
+# follow SPOOL: prints what the lane writes until it has ended.
+follow() {
+    tries=0
+    while [ ! -s "$1/pid" ]; do
+        tries=$((tries + 1))
+        if [ "$tries" -gt 200 ]; then
+            say gone
+            return
+        fi
+        sleep 0.05
+    done
+    read -r pid <"$1/pid"
+    tail -n +1 -s 0.2 -f --pid="$pid" "$1/out" 2>/dev/null || poll "$1/out" "$pid"
+    say gone
+}
+
+# poll FILE PID: for a tail that knows no --pid.
+poll() {
+    at=0
+    alive=1
+    while [ "$alive" = 1 ]; do
+        kill -0 "$2" 2>/dev/null || alive=0
+        size=$(($(wc -c <"$1")))
+        if [ "$size" -gt "$at" ]; then
+            tail -c "+$((at + 1))" "$1" | head -c "$((size - at))"
+            at=$size
+        fi
+        sleep 0.2
+    done
+}
+
+refuse() {
+    rm -rf -- "$SPOOL"
+    say "refused $1"
+    exit 0
+}
+
+spool() {
+    if ! { mkdir -p -- "$RUN" && chmod 0700 "$RUN" && mkdir -- "$SPOOL"; }; then
+        refuse "cannot make the folder $SPOOL"
+    fi
+    printf '%s\n' "$$" >"$SPOOL/owner"
+    : >"$SPOOL/out"
+    cat >"$SPOOL/lane" || refuse "cannot write to $SPOOL"
+    # What was cut off on its way must not run.
+    [ "$(($(wc -c <"$SPOOL/lane")))" = "$LENGTH" ] || refuse 'the lane did not arrive whole'
+}
+
+start() {
+    systemd-run --quiet --unit="$UNIT" --collect --description="rekindle lane $DIGEST $MARK" \
+        -p "RuntimeMaxSec=$LIFE" -p UMask=0077 /bin/sh "$SPOOL/lane" "$SPOOL" >"$SPOOL/refused" 2>&1
+}
+
+launch() {
+    failed=0
+    waited=0
+    until start; do
+        running=$(systemctl show --property=Description --value "$UNIT.service" 2>/dev/null)
+        case $running in
+        "rekindle lane $DIGEST "*)
+            say "attached ${running##* }"
+            rm -rf -- "$SPOOL"
+            follow "$RUN/lane.${running##* }"
+            return
+            ;;
+        "rekindle lane "*)
+            [ "$waited" != 0 ] || say waiting
+            waited=$((waited + 1))
+            [ "$waited" -le "$((PATIENCE * 2))" ] || refuse "another lane has been running for more than $PATIENCE s"
+            sleep 0.5
+            ;;
+        *)
+            failed=$((failed + 1))
+            read -r why <"$SPOOL/refused" || :
+            [ "$failed" -lt 5 ] || refuse "${why:-systemd-run failed}"
+            sleep 0.2
+            ;;
+        esac
+    done
+    follow "$SPOOL"
+}
+
+if [ "$DETACHED" = 0 ]; then
+    RUN=$(mktemp -d) || exit 1
+    SPOOL=$RUN/lane.$MARK
+    trap 'rm -rf -- "$RUN"' EXIT
+    spool
+    sh "$SPOOL/lane" "$SPOOL"
+elif [ -n "$RESUME" ] && [ -s "$RUN/lane.$RESUME/pid" ]; then
+    say "attached $RESUME"
+    follow "$RUN/lane.$RESUME"
+else
+    SPOOL=$RUN/lane.$MARK
+    spool
+    launch
+fi

@@ -1,0 +1,62 @@
+//! What hosts say is cleaned before anybody sees it: no control characters, no secrets.
+
+use std::collections::BTreeSet;
+use step::Secret;
+
+/// `text` without control characters, but for line ends and tabs: a host must not steer a terminal.
+pub(crate) fn clean(text: &str) -> String {
+    text.chars().filter(|&c| c == '\n' || c == '\t' || !c.is_control()).collect()
+}
+
+/// The secrets of a lane, struck out where a script repeats them.
+#[derive(Default)]
+pub(crate) struct Redact(BTreeSet<String>);
+
+/// Shorter lines of a secret are no secrets: `}`, `data:`.
+const SHORTEST: usize = 8;
+
+impl Redact {
+    /// Notes the lines of a secret; also as base64 shows them.
+    pub(crate) fn note(&mut self, secret: &Secret) {
+        use base64::Engine as _;
+        if let Ok(text) = std::str::from_utf8(secret.expose()) {
+            let lines = text.lines().map(str::trim).filter(|line| line.len() >= SHORTEST);
+            self.0.extend(lines.filter(|line| !line.starts_with("-----")).map(str::to_owned));
+        }
+        let coded = base64::engine::general_purpose::STANDARD.encode(secret.expose());
+        if coded.len() >= SHORTEST {
+            self.0.insert(coded);
+        }
+    }
+
+    /// `text`, cleaned, with `[secret]` where a secret was.
+    pub(crate) fn apply(&self, text: &str) -> String {
+        let mut text = clean(text);
+        for secret in self.0.iter().rev() {
+            if text.contains(secret.as_str()) {
+                text = text.replace(secret.as_str(), "[secret]");
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_that_a_script_repeats_is_struck_out() {
+        let mut redact = Redact::default();
+        redact.note(&Secret::new("-----BEGIN KEY-----\nMHcCAQEEIPoison\n}\n".as_bytes()));
+        let cases = [
+            ("bad key: MHcCAQEEIPoison!", "bad key: [secret]!"),
+            ("a } brace and a -----BEGIN KEY----- line", "a } brace and a -----BEGIN KEY----- line"),
+            ("LS0tLS1CRUdJTiBLRVktLS0tLQpNSGNDQVFFRUlQb2lzb24KfQo=", "[secret]"),
+            ("bell \x07 and \x1b[2J", "bell  and [2J"),
+        ];
+        for (said, shown) in cases {
+            assert_eq!(redact.apply(said), shown);
+        }
+    }
+}

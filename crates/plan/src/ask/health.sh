@@ -1,0 +1,32 @@
+# What the cluster says of itself, asked on a control plane. Set: DNS (service address), DOMAIN, SERVERS
+# ("NAME URL" a line). One "key value" a line.
+export KUBECONFIG=/etc/kubernetes/admin.conf
+tls=/etc/kubernetes/pki/etcd
+say() { printf '%s %s\n' "$1" "$2"; }
+printf '%s\n' "$SERVERS" | while read -r name url; do
+	[ -n "$name" ] || continue
+	if said=$(curl -ksf -m 3 "$url/readyz" 2>&1); then say apiserver "$name ok"; else say apiserver "$name ${said:-does not answer}"; fi
+done
+ctl() {
+	etcdctl --endpoints=https://127.0.0.1:2379 --cacert=$tls/ca.crt --cert=$tls/healthcheck-client.crt \
+		--key=$tls/healthcheck-client.key --dial-timeout=2s --command-timeout=4s "$@" 2>/dev/null
+}
+ctl member list | while IFS= read -r line; do say member "$line"; done
+ctl endpoint status --cluster -w fields | sed -nE 's/^"(MemberID|Revision|Leader)" : //p' | paste -d' ' - - - | while IFS= read -r line; do say etcd "$line"; done
+ctl alarm list | while IFS= read -r line; do say alarm "$line"; done
+kubectl --request-timeout=8s get nodes -o jsonpath='{range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status} {.status.nodeInfo.kubeletVersion} {.status.addresses[?(@.type=="InternalIP")].address}{"\n"}{end}' 2>/dev/null |
+	while IFS= read -r line; do say node "$line"; done
+say coredns "$(kubectl --request-timeout=8s -n kube-system get deployment coredns -o jsonpath='{.status.readyReplicas}/{.spec.replicas}' 2>/dev/null)"
+# A real question to the service address: type A of kubernetes.default.svc.DOMAIN.
+query=$(printf 'kubernetes.default.svc.%s.' "$DOMAIN" | tr . '\n' | while IFS= read -r label; do
+	[ -z "$label" ] || printf '\\%03o%s' "${#label}" "$label"
+done)
+proto=UDP
+case $DNS in *:*) proto=UDP6 ;; esac
+case $DNS in *:*) at="[$DNS]:53" ;; *) at="$DNS:53" ;; esac
+# shellcheck disable=SC2059
+answer=$(printf "\\022\\064\\001\\000\\000\\001\\000\\000\\000\\000\\000\\000$query\\000\\000\\001\\000\\001" |
+	socat -t 2 -T 3 - "$proto:$at" 2>/dev/null | od -An -tx1 | tr -d ' \n')
+# Same id, an answer, no error.
+case $answer in 12348[0-9a-f][0-9a-f]0*) say dns ok ;; *) say dns "no answer from $DNS" ;; esac
+exit 0

@@ -1,0 +1,4 @@
+//! The questions to nodes: a script each, and the pure function that understands its answer.
+
+pub mod health;
+pub mod survey;

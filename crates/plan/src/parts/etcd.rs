@@ -1,0 +1,98 @@
+//! IN: certificates and programs. OUT: this member's data directory. ORDER: before etcd's manifest.
+//!
+//! Where the cluster is empty, every member is laid by `etcdutl snapshot restore` with the whole list; where
+//! it stands, a member without a disk is removed and added again as a learner.
+
+use crate::kubeadm::host_port;
+use crate::{Context, Growth};
+use inventory::Node;
+use step::{Script, Step};
+
+/// The step that shows a quorum: once it ended well, the cluster is born.
+pub const QUORUM: &str = "etcd has a quorum";
+
+fn peer_url(node: &Node) -> String {
+    format!("https://{}", host_port(&node.address.to_string(), 2380))
+}
+
+fn client_url(node: &Node) -> String {
+    format!("https://{}", host_port(&node.address.to_string(), 2379))
+}
+
+/// The data directory, by the way that the cluster's standing asks for.
+pub fn data(context: &Context, node: &Node) -> Vec<Step> {
+    let there = Script::new("[ -d /var/lib/etcd/member ] || { echo 'no data directory'; exit 1; }");
+    match context.growth {
+        Growth::Laid => vec![Step::run("lay etcd member", there, lay(context, node)).within(60)],
+        Growth::Added => vec![
+            Step::run("add etcd member as a learner", there, rejoin(context, node))
+                .within(300)
+                .hint("etcd must have a quorum; `rekindle status` shows the members"),
+        ],
+    }
+}
+
+fn lay(context: &Context, node: &Node) -> Script {
+    let members: Vec<String> =
+        context.cluster.etcd_nodes().map(|node| format!("{}={}", node.name, peer_url(node))).collect();
+    Script::new(include_str!("etcd_lay.sh"))
+        .set("NAME", &node.name)
+        .set("LIST", &members.join(","))
+        .set("TOKEN", context.bundle.etcd_token())
+        .set("PEER", &peer_url(node))
+}
+
+fn rejoin(context: &Context, node: &Node) -> Script {
+    Script::new(include_str!("etcd_rejoin.sh"))
+        .set("NAME", &node.name)
+        .set("ADDRESS", &node.address.to_string())
+        .set("PEER", &peer_url(node))
+        .set("OTHERS", &others(context, node))
+}
+
+/// Client URLs of the members beside `node` that stand.
+fn others(context: &Context, node: &Node) -> String {
+    let standing = context.cluster.etcd_nodes().filter(|other| other.name != node.name);
+    let standing = standing.filter(|other| {
+        let host = step::HostId::new(&other.name);
+        context.answers.get(&host).is_some_and(|answer| answer.today.etcd_data)
+    });
+    standing.map(client_url).collect::<Vec<_>>().join(",")
+}
+
+/// A shell function that runs etcdctl against this node's own member.
+pub const CTL: &str = "ctl() {\n\
+    \tetcdctl --endpoints=https://127.0.0.1:2379 --cacert=/etc/kubernetes/pki/etcd/ca.crt --dial-timeout=3s --command-timeout=5s \\\n\
+    \t\t--cert=/etc/kubernetes/pki/etcd/healthcheck-client.crt --key=/etc/kubernetes/pki/etcd/healthcheck-client.key \"$@\"\n\
+    }\n";
+
+/// The member serves; with a quorum, it also votes.
+pub fn ready(context: &Context, node: &Node) -> Vec<Step> {
+    let readyz = Script::new("curl -sf -m 3 -o /dev/null http://127.0.0.1:2381/readyz");
+    let ready = Step::wait(QUORUM, readyz).within(180).hint(
+        "etcd needs a majority of its members: look for a node that did not come up, then run the same command again",
+    );
+    if context.growth == Growth::Laid {
+        return vec![ready];
+    }
+    let voter = Script::new(format!(
+        "{CTL}ctl member list | grep -F \", $PEER, \" | grep -q ', false$' || {{ echo 'a learner still'; exit 1; }}"
+    ));
+    // The leader refuses until the learner has nearly all of its log.
+    let promote = Script::new(format!(
+        "{CTL}id=$(ctl member list | grep -F \", $PEER, \" | cut -d, -f1)\n\
+         tries=0\n\
+         until said=$(etcdctl --endpoints=\"$OTHERS\" --cacert=/etc/kubernetes/pki/etcd/ca.crt --command-timeout=5s \\\n\
+         --cert=/etc/kubernetes/pki/etcd/healthcheck-client.crt --key=/etc/kubernetes/pki/etcd/healthcheck-client.key \\\n\
+         member promote \"$id\" 2>&1); do\n\
+         tries=$((tries + 1)); [ $tries -lt 60 ] || {{ echo \"$said\"; exit 1; }}; sleep 0.5\n\
+         done"
+    ));
+    let set = |script: Script| script.set("PEER", &peer_url(node)).set("OTHERS", &others(context, node));
+    let serves = Script::new("curl -sf -m 3 -o /dev/null http://127.0.0.1:2381/livez");
+    vec![
+        Step::wait("etcd member serves", serves).within(180),
+        Step::run("promote etcd member", set(voter), set(promote)).within(60),
+        ready,
+    ]
+}

@@ -1,0 +1,83 @@
+//! What stands today, all answers together. It only chooses which plan is made: a step that leans on it asks
+//! again itself.
+
+use crate::ask::survey::{Answer, Member};
+use inventory::Cluster;
+use std::collections::{BTreeMap, BTreeSet};
+use step::HostId;
+
+/// What the archive knows of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The cluster's uid, the mark on its nodes.
+    pub uid: String,
+    /// Whether its etcd ever had a quorum.
+    pub born: bool,
+}
+
+/// What stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// A majority of the etcd nodes answered, every node that answered is empty, no archive knows a cluster.
+    Empty,
+    /// Minted and sealed, but its etcd never had a quorum: the first `up` was killed.
+    HalfBorn,
+    /// The archive's cluster, with a quorum.
+    Ours {
+        /// etcd's members, as a node with a quorum behind it listed them.
+        members: Vec<Member>,
+        /// Names of the Nodes that the API knows.
+        nodes: BTreeSet<String>,
+    },
+    /// The archive's cluster had a quorum once and has none now.
+    Lost {
+        /// etcd nodes whose data directory is there.
+        with_data: Vec<HostId>,
+        /// etcd nodes that answered and have none.
+        emptied: Vec<HostId>,
+        /// etcd nodes that did not answer.
+        silent: Vec<HostId>,
+    },
+    /// Something that is not the archive's: host and what was found there.
+    Stranger(Vec<(HostId, String)>),
+    /// Too few etcd nodes answered to tell.
+    Unclear {
+        /// Those that did not.
+        silent: Vec<HostId>,
+    },
+}
+
+/// Judges the answers of all nodes that gave one. `known` is the archive's cluster, if it holds one.
+pub fn standing(cluster: &Cluster, known: Option<&Known>, answers: &BTreeMap<HostId, Answer>) -> Standing {
+    let strangers = strangers(known, answers);
+    if !strangers.is_empty() {
+        return Standing::Stranger(strangers);
+    }
+    let quorate = answers.values().filter_map(|answer| answer.today.members.as_ref()).max_by_key(|list| list.len());
+    if let Some(members) = quorate {
+        let nodes = answers.values().flat_map(|answer| answer.today.nodes.keys().cloned()).collect();
+        return Standing::Ours { members: members.clone(), nodes };
+    }
+    let etcd: Vec<HostId> = cluster.etcd_nodes().map(|node| HostId::new(&node.name)).collect();
+    let (answered, silent): (Vec<_>, Vec<_>) = etcd.into_iter().partition(|host| answers.contains_key(host));
+    let (with_data, emptied): (Vec<_>, Vec<_>) =
+        answered.iter().cloned().partition(|host| answers.get(host).is_some_and(|answer| answer.today.etcd_data));
+    match known {
+        Some(Known { born: true, .. }) => Standing::Lost { with_data, emptied, silent },
+        _ if answered.len() <= silent.len() => Standing::Unclear { silent },
+        Some(_) => Standing::HalfBorn,
+        None => Standing::Empty,
+    }
+}
+
+fn strangers(known: Option<&Known>, answers: &BTreeMap<HostId, Answer>) -> Vec<(HostId, String)> {
+    let mut found = Vec::new();
+    for (host, answer) in answers {
+        match (&answer.today.cluster, known) {
+            (Some(mark), Some(known)) if *mark == known.uid => {}
+            (Some(mark), _) => found.push((host.clone(), format!("the mark of cluster {mark}"))),
+            (None, _) => found.extend(answer.today.traces.iter().map(|trace| (host.clone(), trace.clone()))),
+        }
+    }
+    found
+}

@@ -1,0 +1,217 @@
+//! Every example inventory to its plan: a change of behaviour is a diff of text.
+
+use inventory::Cluster;
+use pki::{Entropy, SystemEntropy};
+use plan::ask::survey::{Answer, Facts, Today};
+use plan::{Context, Growth, Payload, kubeadm::Cgroups};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use step::{Body, Change, Digest, HostId, Plan, Same, Script, Step};
+
+/// Real keys, but the same identifiers each time.
+struct Steady(SystemEntropy);
+
+impl Entropy for Steady {
+    fn key(&mut self, algorithm: inventory::KeyAlgorithm) -> Result<rcgen::KeyPair, pki::Error> {
+        self.0.key(algorithm)
+    }
+
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), pki::Error> {
+        bytes.fill(0x5a);
+        Ok(())
+    }
+}
+
+fn cluster(file: &str) -> Cluster {
+    let path = format!("{}/../../inventories/{file}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap();
+    inventory::parse(file, &text).unwrap_or_else(|mistakes| panic!("{}", mistakes.render(false))).cluster
+}
+
+fn answer(node: &inventory::Node, cgroup: u8, stands: bool) -> (HostId, Answer) {
+    let facts = Facts { os: "debian".into(), arch: "x86_64".into(), cgroup, systemd: true, root: true, ..Facts::default() };
+    let today = Today { etcd_data: stands && node.role == inventory::Role::ControlPlane, ..Today::default() };
+    (HostId::new(&node.name), Answer { facts, today })
+}
+
+fn payload() -> Payload {
+    let program = |name: &str| plan::Program { name: name.into(), sha256: Digest::of(name.as_bytes()), size: 1 };
+    let image = |reference: &str| plan::Image {
+        reference: reference.into(),
+        digest: format!("sha256:{}", Digest::of(reference.as_bytes())),
+        sha256: Digest::of(b"archive"),
+        size: 1,
+    };
+    Payload {
+        programs: ["kubeadm", "kubelet", "kubectl", "etcd", "etcdctl", "containerd"].map(program).into(),
+        images: ["registry.k8s.io/kube-apiserver:v1.36.3", "registry.k8s.io/pause:3.10.2"].map(image).into(),
+        packages: vec![("runc".into(), "runc".into())],
+    }
+}
+
+fn up(file: &str, cgroup: u8, growth: Growth) -> Plan {
+    let cluster = cluster(file);
+    let now = time::OffsetDateTime::from_unix_timestamp(1_795_000_000).unwrap();
+    let entropy = &mut Steady(SystemEntropy);
+    let bundle = pki::Bundle::mint(&cluster, None, now, entropy).unwrap();
+    let node_files: BTreeMap<_, _> = cluster
+        .nodes
+        .iter()
+        .map(|node| (node.name.clone(), bundle.node_files(&cluster, node, now, entropy).unwrap()))
+        .collect();
+    let answers = cluster.nodes.iter().map(|node| answer(node, cgroup, growth == Growth::Added)).collect();
+    let files = cluster.kubeadm.files.keys().map(|path| (path.clone(), "content".into())).collect();
+    let patches = cluster.kubeadm.patches.keys().map(|name| (name.clone(), "{}".into())).collect();
+    let context = Context {
+        cluster: &cluster,
+        bundle: &bundle,
+        node_files: &node_files,
+        super_admin: &"super".into(),
+        payload: &payload(),
+        answers: &answers,
+        files: &files,
+        patches: &patches,
+        cgroups: Cgroups::of(&cluster, &answers),
+        growth,
+    };
+    plan::up(&context).unwrap()
+}
+
+/// The flat list, as a person would tell it.
+fn outline(plan: &Plan) -> String {
+    let mut text = String::new();
+    for stage in &plan.stages {
+        writeln!(text, "{} ({:?})", stage.name, stage.order).unwrap();
+        for lane in &stage.lanes {
+            writeln!(text, "  {}", lane.on).unwrap();
+            for step in &lane.steps {
+                writeln!(text, "    {:<4} {:>3} s  {}", kind(step), step.within.as_secs(), step.title).unwrap();
+            }
+        }
+    }
+    text
+}
+
+fn kind(step: &Step) -> &'static str {
+    match &step.change {
+        Change::File(_) => "file",
+        Change::Run { .. } => "run",
+        Change::Wait(_) => "wait",
+        Change::Require(_) => "need",
+    }
+}
+
+/// Every public text of one host, except certificates, whose bytes differ each time.
+fn texts(plan: &Plan, host: &str) -> String {
+    let mut text = String::new();
+    let lanes = plan.stages.iter().flat_map(|stage| &stage.lanes).filter(|lane| lane.on.as_str() == host);
+    for step in lanes.flat_map(|lane| &lane.steps) {
+        if let Change::File(file) = &step.change
+            && let Body::Text(body) = &file.body
+            && !file.path.contains("/pki/")
+        {
+            writeln!(text, "=== {} {:o}\n{body}", file.path, file.mode).unwrap();
+        }
+    }
+    text
+}
+
+#[test]
+fn a_new_cluster() {
+    insta::assert_snapshot!(outline(&up("stacked-3.toml", 2, Growth::Laid)));
+}
+
+#[test]
+fn a_cluster_that_stands() {
+    insta::assert_snapshot!(outline(&up("stacked-3.toml", 2, Growth::Added)));
+}
+
+#[test]
+fn files_of_a_lab_on_cgroup_v1() {
+    let plan = up("lab.toml", 1, Growth::Laid);
+    insta::assert_snapshot!("control_plane_on_v1", texts(&plan, "cp1"));
+    insta::assert_snapshot!("worker_on_v1", texts(&plan, "w1"));
+}
+
+#[test]
+fn files_of_every_key() {
+    insta::assert_snapshot!(texts(&up("everything.toml", 2, Growth::Laid), "cp1"));
+}
+
+#[test]
+fn files_of_dual_stack() {
+    insta::assert_snapshot!(texts(&up("dual-stack.toml", 2, Growth::Laid), "cp1"));
+}
+
+fn scripts(plan: &Plan) -> Vec<(String, Script)> {
+    let mut found = Vec::new();
+    for step in plan.stages.iter().flat_map(|stage| &stage.lanes).flat_map(|lane| &lane.steps) {
+        let mut add = |part: &str, script: &Script| found.push((format!("{}: {part}", step.title), script.clone()));
+        match &step.change {
+            Change::Run { done_when, run } => {
+                add("probe", done_when);
+                add("act", run);
+            }
+            Change::Wait(script) | Change::Require(script) => add("wait", script),
+            Change::File(file) => {
+                if let Same::Holds(script) = &file.same {
+                    add("probe", script);
+                }
+            }
+        }
+    }
+    found
+}
+
+/// A secret reaches a node as a file's content or on standard input; script text is what `ps` may show.
+#[test]
+fn no_script_holds_a_secret() {
+    for file in ["stacked-3.toml", "everything.toml"] {
+        let scripts = scripts(&up(file, 2, Growth::Laid));
+        assert!(scripts.len() > 50);
+        for (title, script) in scripts {
+            let text = script.text();
+            for poison in ["PRIVATE KEY", "client-key-data: L", "super"] {
+                let named = text.contains(poison) && !(poison == "super" && text.contains("super-admin.conf"));
+                assert!(!named, "{title} holds `{poison}`");
+            }
+        }
+    }
+}
+
+/// Every script that a node runs is clean, by the linter that people use; without it, at least the shell reads it.
+#[test]
+fn scripts_are_posix_and_clean() {
+    let mut scripts: Vec<_> = [Growth::Laid, Growth::Added]
+        .into_iter()
+        .flat_map(|growth| scripts(&up("everything.toml", 1, growth)))
+        .collect();
+    scripts.push(("survey".into(), plan::ask::survey::survey().script));
+    scripts.push(("health".into(), plan::ask::health::health(&cluster("stacked-3.toml")).script));
+    let folder = tempfile::tempdir().unwrap();
+    let mut paths = Vec::new();
+    let mut seen = std::collections::BTreeSet::new();
+    for (i, (title, script)) in scripts.iter().enumerate() {
+        if !seen.insert(script.text()) {
+            continue;
+        }
+        let name: String = title.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
+        let path = folder.path().join(format!("{i:03}-{name}.sh"));
+        std::fs::write(&path, format!("#!/bin/sh\nset -eu\n{}\n", script.text())).unwrap();
+        paths.push(path);
+    }
+    assert!(paths.len() > 20);
+    let linter = std::process::Command::new("shellcheck").arg("--version").output().is_ok();
+    let mut command = if linter {
+        let mut command = std::process::Command::new("shellcheck");
+        // SC2034: a probe and its action share their settings, so one of them may not use all.
+        command.args(["-s", "sh", "-S", "style", "-e", "SC2034"]).args(&paths);
+        command
+    } else {
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "for f; do sh -n \"$f\" || exit 1; done", "sh"]).args(&paths);
+        command
+    };
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+}

@@ -1,0 +1,291 @@
+//! The words of the command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Highly available Kubernetes control planes with kubeadm over SSH, and the same cluster again from an archive.
+#[derive(Debug, Parser)]
+#[command(name = "rekindle", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Examples:
+  rekindle lab up                     a real HA cluster on this machine, to break and mend
+  rekindle init > prod.toml           a commented inventory to fill in
+  rekindle check -i prod.toml         is it right, and what does it mean
+  rekindle up -i prod.toml            make it so, as often as you like
+  rekindle plan -i prod.toml          what `up` would change
+
+Exit codes: 0 done · 1 a bug · 2 refused before any change · 3 partly done, run again ·
+4 a node's state is unknown · 5 done, but something is due · 10 `plan --exit-code`: there are changes")]
+pub struct Cli {
+    /// How results and progress are written.
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+    /// When to use colour; NO_COLOR is heeded.
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto)]
+    pub colour: Colour,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How results and progress are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a commented inventory to standard output.
+    #[command(after_help = "Example:\n  rekindle init --name prod > prod.toml")]
+    Init(Init),
+    /// Check an inventory offline and print all that it means, defaults included.
+    #[command(after_help = "Example:\n  rekindle check -i prod.toml")]
+    Check(InventoryFile),
+    /// Make the cluster what the inventory says: build it, or converge it.
+    #[command(after_help = "Examples:
+  rekindle up -i prod.toml
+  rekindle up -i prod.toml --accept-new         first contact: record the nodes' host keys
+  rekindle up -i prod.toml --output json | jq   one event a line")]
+    Up(Up),
+    /// Show what `up` would change: the diff of every file, and the restarts in their order. Changes nothing.
+    #[command(after_help = "Example:\n  rekindle plan -i prod.toml --exit-code || echo there are changes")]
+    Plan(Plan),
+    /// Ask the cluster how it is.
+    #[command(after_help = "Example:\n  rekindle status -i prod.toml")]
+    Status(Cluster),
+    /// Write a kubeconfig that works from here.
+    #[command(after_help = "Example:\n  rekindle kubeconfig -i prod.toml > ~/.kube/prod && chmod 600 ~/.kube/prod")]
+    Kubeconfig(Kubeconfig),
+    /// Run kubectl on any control plane whose apiserver answers.
+    #[command(after_help = "Examples:
+  rekindle kubectl -i prod.toml -- get nodes
+  rekindle kubectl -i prod.toml -- apply -f - < app.yaml")]
+    Kubectl(Kubectl),
+    /// Real multi-node clusters on this Linux host.
+    #[command(subcommand)]
+    Lab(Lab),
+    /// Programs and images: fetch or build them beforehand, export them to a folder.
+    #[command(subcommand)]
+    Artifacts(ArtifactsCommand),
+    /// Print the JSON Schema of the inventory, for editors.
+    Schema,
+    /// Print a completion script.
+    #[command(after_help = "Example:\n  rekindle completions bash > /etc/bash_completion.d/rekindle")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The cluster's name.
+    #[arg(long, default_value = "prod")]
+    pub name: String,
+    /// Its Kubernetes version.
+    #[arg(long)]
+    pub kubernetes: Option<semver::Version>,
+}
+
+/// Which inventory.
+#[derive(Clone, Debug, Args)]
+pub struct InventoryFile {
+    /// The inventory.
+    #[arg(short, long, value_name = "FILE", default_value = "rekindle.toml", env = "REKINDLE_INVENTORY")]
+    pub inventory: PathBuf,
+}
+
+/// What reaches a cluster.
+#[derive(Clone, Debug, Args)]
+pub struct Cluster {
+    /// The inventory.
+    #[command(flatten)]
+    pub file: InventoryFile,
+    /// An age identity that opens the archive; may be given more than once.
+    #[arg(long, value_name = "FILE", env = "REKINDLE_IDENTITY", value_delimiter = ':')]
+    pub identity: Vec<PathBuf>,
+    /// Believe the host key of a node that nothing is known about, and record it.
+    #[arg(long)]
+    pub accept_new: bool,
+    /// Believe the archive's root key although no `trust` line names it.
+    #[arg(long)]
+    pub trust_on_first_use: bool,
+    /// A file that holds the sudo password of the nodes' user.
+    #[arg(long, value_name = "FILE")]
+    pub sudo_password_file: Option<PathBuf>,
+}
+
+/// `up`.
+#[derive(Clone, Debug, Args)]
+pub struct Up {
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: Cluster,
+    /// Put back what somebody else changed since our last write.
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// As for `up`.
+    #[command(flatten)]
+    pub up: Up,
+    /// Exit with 10 where there are changes.
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// `kubeconfig`.
+#[derive(Debug, Args)]
+pub struct Kubeconfig {
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: Cluster,
+    /// The server to name instead of the first control plane's address.
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+}
+
+/// `kubectl`.
+#[derive(Debug, Args)]
+pub struct Kubectl {
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: Cluster,
+    /// kubectl's own arguments.
+    #[arg(last = true, required = true)]
+    pub arguments: Vec<String>,
+}
+
+/// `artifacts`.
+#[derive(Debug, Subcommand)]
+pub enum ArtifactsCommand {
+    /// Fetch or build what the inventory's cluster needs, into the cache.
+    Fetch(InventoryFile),
+    /// The same, copied to a folder that `[artifacts] source = { folder = "…" }` takes.
+    Export {
+        /// The inventory.
+        #[command(flatten)]
+        file: InventoryFile,
+        /// The folder.
+        to: PathBuf,
+    },
+}
+
+/// `lab`.
+#[derive(Debug, Subcommand)]
+pub enum Lab {
+    /// Make machines on this host, and a cluster of them.
+    #[command(after_help = "Examples:
+  rekindle lab up
+  rekindle lab up --name two --control-planes 1 --workers 2
+  rekindle lab up mine.toml           nodes and settings of an inventory of yours")]
+    Up(LabUp),
+    /// Make empty machines only, and their inventory.
+    Nodes(LabUp),
+    /// Take a lab down: nothing of it is left.
+    Down(LabName),
+    /// List the labs of this host.
+    List,
+    /// Print the path of a lab's inventory.
+    #[command(after_help = "Example:\n  rekindle up -i \"$(rekindle lab inventory)\"")]
+    Inventory(LabName),
+    /// Open a shell on a node, or run a command there.
+    #[command(after_help = "Example:\n  rekindle lab ssh cp1 -- crictl ps")]
+    Ssh {
+        /// The node.
+        node: String,
+        /// The lab.
+        #[command(flatten)]
+        lab: LabName,
+        /// A command instead of a shell.
+        #[arg(last = true)]
+        command: Vec<String>,
+    },
+    /// End a node as if its power had failed.
+    Kill(LabNode),
+    /// Boot a node that is off.
+    Start(LabNode),
+    /// Make a node an empty machine with the same address.
+    Wipe(LabNode),
+    /// What on this host would hurt a lab, each with its mend.
+    Check {
+        /// How many nodes it is to have.
+        #[arg(long, default_value_t = 4)]
+        nodes: usize,
+    },
+}
+
+/// Which lab.
+#[derive(Clone, Debug, Args)]
+pub struct LabName {
+    /// The lab.
+    #[arg(long, default_value = "lab")]
+    pub name: String,
+}
+
+/// Which node of which lab.
+#[derive(Debug, Args)]
+pub struct LabNode {
+    /// The node.
+    pub node: String,
+    /// The lab.
+    #[command(flatten)]
+    pub lab: LabName,
+}
+
+/// `lab up`.
+#[derive(Clone, Debug, Args)]
+pub struct LabUp {
+    /// An inventory whose nodes and settings the lab takes; addresses are the lab's own.
+    pub inventory: Option<PathBuf>,
+    /// The lab.
+    #[command(flatten)]
+    pub lab: LabName,
+    /// Control planes.
+    #[arg(long, default_value_t = 3, conflicts_with = "inventory")]
+    pub control_planes: u32,
+    /// Workers.
+    #[arg(long, default_value_t = 1, conflicts_with = "inventory")]
+    pub workers: u32,
+    /// Kubernetes version.
+    #[arg(long, conflicts_with = "inventory")]
+    pub kubernetes: Option<semver::Version>,
+    /// Where programs and images come from: `modules` builds them with the go client. Default: upstream, or
+    /// modules where upstream can't be reached.
+    #[arg(long, value_enum)]
+    pub source: Option<LabSource>,
+    /// Give one node a host name that is not its node name.
+    #[arg(long, value_name = "NODE=HOSTNAME")]
+    pub foreign_host_name: Option<String>,
+    /// Install missing Debian packages without asking.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// A lab's source of programs and images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LabSource {
+    /// The projects' own sites.
+    Upstream,
+    /// Built here from Go modules.
+    Modules,
+}

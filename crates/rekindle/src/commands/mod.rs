@@ -1,0 +1,11 @@
+//! A file a verb.
+
+pub mod artifacts;
+pub mod check;
+pub mod init;
+pub mod kubeconfig;
+pub mod kubectl;
+pub mod lab;
+pub mod plan;
+pub mod status;
+pub mod up;

@@ -1,0 +1,76 @@
+//! `status`: what the real thing says of itself.
+
+use crate::cli;
+use crate::environment::Environment;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::report::Reporter;
+use crate::session::Session;
+use inventory::{Cluster, Role};
+use plan::ask::health::Health;
+use std::fmt::Write;
+use std::time::Duration;
+use step::HostId;
+
+/// Asks and prints a table. Complaints make it exit with 5.
+pub async fn run(args: &cli::Cluster, environment: &Environment, report: &Reporter) -> Outcome {
+    let session = Session::open(args, environment, report).await?;
+    let on = session.any_control_plane()?;
+    let health = ask(&session, &on).await?;
+    let mut complaints = health.complaints(session.cluster());
+    complaints.extend(session.absent.iter().map(|(host, why)| format!("{host}: {why}")));
+    if let Some(remembered) = &session.remembered {
+        complaints.extend(remembered.debts().into_iter().map(|debt| format!("archive: {debt}")));
+    }
+    let text = table(session.cluster(), &health, &complaints);
+    report.result(&text, serde_json::json!({"asked": on, "health": health, "complaints": complaints}));
+    Ok(if complaints.is_empty() { Exit::Done } else { Exit::Due })
+}
+
+/// The question, to one control plane.
+pub async fn ask(session: &Session, on: &HostId) -> Result<Health, Failure> {
+    let question = plan::ask::health::health(session.cluster());
+    let answer = engine::ask(&session.hosts, on, &question, Duration::from_secs(60)).await;
+    answer.map_err(|error| Failure::because(&error).exit(Exit::Unknown))
+}
+
+/// The table that `status` and the end of `up` show.
+pub fn table(cluster: &Cluster, health: &Health, complaints: &[String]) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "{:<16} {:<15} {:<8} {:<12} {:<10} ADDRESS", "NODE", "ROLE", "READY", "APISERVER", "ETCD");
+    for node in &cluster.nodes {
+        let role = match node.role {
+            Role::ControlPlane => "control-plane",
+            Role::Worker => "worker",
+            Role::Etcd => "etcd",
+        };
+        let ready = match health.nodes.get(&node.name) {
+            Some(health) if health.ready => "yes",
+            Some(_) => "no",
+            None => "-",
+        };
+        let apiserver = match health.apiservers.get(&node.name).map(String::as_str) {
+            Some("ok") => "ready",
+            Some(_) => "not ready",
+            None => "-",
+        };
+        let member = health.members.iter().find(|member| member.name == node.name);
+        let etcd = member.map_or("-", |member| role_in_etcd(health, member));
+        let _ = writeln!(text, "{:<16} {role:<15} {ready:<8} {apiserver:<12} {etcd:<10} {}", node.name, node.address);
+    }
+    let _ = writeln!(text, "CoreDNS {} ready, the cluster's DNS {}", health.coredns, if health.dns == "ok" { "answers" } else { "does not answer" });
+    for complaint in complaints {
+        let _ = writeln!(text, "! {complaint}");
+    }
+    text
+}
+
+fn role_in_etcd<'a>(health: &Health, member: &plan::ask::survey::Member) -> &'a str {
+    // Ids are hexadecimal in the member list and decimal in a status.
+    let id = u64::from_str_radix(&member.id, 16).map(|id| id.to_string()).unwrap_or_default();
+    match health.answering.get(&id) {
+        None => "silent",
+        Some((leader, _)) if *leader == id => "leader",
+        Some(_) if member.learner => "learner",
+        Some(_) => "member",
+    }
+}

@@ -1,0 +1,100 @@
+//! An inventory read from its file, with the local files that it names.
+
+use crate::environment::Environment;
+use crate::failure::{Failure, file_error};
+use crate::report::Reporter;
+use inventory::{Cluster, Parsed};
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// More than this is no inventory, in bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// An inventory and what it names.
+pub struct Loaded {
+    /// The file, as it was named.
+    pub path: PathBuf,
+    /// Its folder: relative paths start here.
+    pub folder: PathBuf,
+    /// Its text.
+    pub text: String,
+    /// What it says.
+    pub parsed: Parsed,
+}
+
+/// The local files that an inventory names, read.
+#[derive(Default)]
+pub struct LocalFiles {
+    /// Files that arguments name, by their path on the control planes.
+    pub files: BTreeMap<String, pki::Secret>,
+    /// kubeadm patches by file name.
+    pub patches: BTreeMap<String, String>,
+    /// The user's own CA.
+    pub own_ca: Option<pki::OwnCa>,
+}
+
+impl Loaded {
+    /// Reads and checks it; warnings are told.
+    pub fn read(path: &Path, report: &Reporter) -> Result<Self, Failure> {
+        let text = read_text(path)?;
+        let name = path.display().to_string();
+        let parsed = inventory::parse(&name, &text).map_err(|mistakes| {
+            let n = mistakes.len();
+            let noun = if n == 1 { "mistake" } else { "mistakes" };
+            Failure::refused(format!("{n} {noun} in {name}\n\n{}", mistakes.render(report.colour)))
+        })?;
+        if !parsed.warnings.is_empty() {
+            report.say(parsed.warnings.render(report.colour).trim_end());
+        }
+        let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+        let folder = if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder };
+        let folder = folder.canonicalize().map_err(|error| file_error("its folder", path, &error))?;
+        Ok(Self { path: path.to_path_buf(), folder, text, parsed })
+    }
+
+    /// The cluster that it describes.
+    pub fn cluster(&self) -> &Cluster {
+        &self.parsed.cluster
+    }
+
+    /// Reads the files that it names.
+    pub fn local_files(&self, environment: &Environment) -> Result<LocalFiles, Failure> {
+        let read = |path: &PathBuf| read_text(&environment.path(&self.folder, path));
+        let cluster = self.cluster();
+        let mut local = LocalFiles::default();
+        for (on_node, path) in &cluster.kubeadm.files {
+            local.files.insert(on_node.clone(), read(path)?.into());
+        }
+        for (name, path) in &cluster.kubeadm.patches {
+            local.patches.insert(name.clone(), read(path)?);
+        }
+        if let Some(own) = &cluster.pki.own_ca {
+            local.own_ca = Some(pki::OwnCa { certificate: read(&own.certificate)?, key: read(&own.key)?.into() });
+        }
+        Ok(local)
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, Failure> {
+    let missing = |error: &std::io::Error| {
+        let failure = file_error("cannot be read", path, error);
+        match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                failure.hint("`rekindle init > rekindle.toml` writes an inventory to start from; `-i FILE` names another")
+            }
+            _ => failure,
+        }
+    };
+    let file = std::fs::File::open(path).map_err(|error| missing(&error))?;
+    let kind = file.metadata().map_err(|error| missing(&error))?;
+    if kind.is_dir() {
+        return Err(Failure::refused(format!("{}: is a folder", path.display())).hint("name a file in it"));
+    }
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| missing(&error))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(Failure::refused(format!("{}: is larger than 1 MiB", path.display())).hint("that is no inventory"));
+    }
+    String::from_utf8(bytes).map_err(|_| Failure::refused(format!("{}: is no UTF-8 text", path.display())))
+}

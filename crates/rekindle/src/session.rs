@@ -1,0 +1,145 @@
+//! The line up to the plan: inventory, archive, connections, survey. Every command that reaches a cluster
+//! starts here.
+
+use crate::cli;
+use crate::environment::Environment;
+use crate::failure::{Exit, Failure};
+use crate::loaded::Loaded;
+use crate::report::Reporter;
+use crate::vault::{Remembered, Vault};
+use engine::{Events, Hosts, Options, SshAddress, SshOptions, Target};
+use inventory::{Cluster, SshTarget};
+use plan::Answers;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use step::{HostId, Secret};
+use time::OffsetDateTime;
+
+/// A survey takes a second; a node that needs longer than this is not well.
+const SURVEY: Duration = Duration::from_secs(30);
+
+/// What a command knows before it decides.
+pub struct Session {
+    /// The inventory.
+    pub loaded: Loaded,
+    /// The archive.
+    pub vault: Vault,
+    /// What it gave back, if it holds anything.
+    pub remembered: Option<Remembered>,
+    /// Connections to the nodes that let us in.
+    pub hosts: Hosts,
+    /// Why the others did not, in words.
+    pub absent: BTreeMap<HostId, String>,
+    /// A hint for the first of them.
+    pub absent_hint: Option<String>,
+    /// What the nodes answered.
+    pub answers: Answers,
+    /// Where events go.
+    pub events: Events,
+    /// When the command started.
+    pub now: OffsetDateTime,
+}
+
+impl Session {
+    /// Opens everything, in the order of the line.
+    pub async fn open(args: &cli::Cluster, environment: &Environment, report: &Reporter) -> Result<Self, Failure> {
+        let loaded = Loaded::read(&args.file.inventory, report)?;
+        let vault = Vault::new(&loaded, &args.identity, args.trust_on_first_use, environment)?;
+        let remembered = vault.open()?;
+        let (events, _) = report.listen();
+        let pinned = remembered.as_ref().map(|remembered| &remembered.host_keys);
+        let (hosts, failed) = connect(&loaded, pinned, args, environment, &events).await?;
+        let absent_hint = failed.iter().find_map(|(_, error)| error.hint());
+        let mut absent: BTreeMap<HostId, String> =
+            failed.into_iter().map(|(host, error)| (host, crate::failure::chain(&error))).collect();
+        let mut answers = Answers::new();
+        for (host, answer) in engine::ask_all(&hosts, &plan::ask::survey::survey(), SURVEY).await {
+            match answer {
+                Ok(answer) => drop(answers.insert(host, answer)),
+                Err(error) => drop(absent.insert(host, crate::failure::chain(&error))),
+            }
+        }
+        let now = OffsetDateTime::now_utc();
+        Ok(Self { loaded, vault, remembered, hosts, absent, absent_hint, answers, events, now })
+    }
+
+    /// The wanted cluster.
+    pub fn cluster(&self) -> &Cluster {
+        self.loaded.cluster()
+    }
+
+    /// What stands.
+    pub fn standing(&self) -> plan::Standing {
+        let known = self.remembered.as_ref().map(Remembered::known);
+        plan::standing(self.cluster(), known.as_ref(), &self.answers)
+    }
+
+    /// A control plane whose apiserver answers.
+    pub fn any_control_plane(&self) -> Result<HostId, Failure> {
+        let ready = self.cluster().control_planes().map(|node| HostId::new(&node.name)).find(|host| {
+            self.answers.get(host).is_some_and(|answer| answer.today.api_ready)
+        });
+        ready.ok_or_else(|| self.with_absent(Failure::refused("no control plane's apiserver answers").exit(Exit::Unknown)))
+    }
+
+    /// Adds why nodes are absent to a failure.
+    pub fn with_absent(&self, mut failure: Failure) -> Failure {
+        for (host, why) in &self.absent {
+            failure.message.push_str(&format!("\n  {host}: {why}"));
+        }
+        failure.hint = failure.hint.or_else(|| self.absent_hint.clone());
+        failure
+    }
+}
+
+fn address(target: &SshTarget, bastion: Option<&SshTarget>) -> SshAddress {
+    let address = SshAddress::new(&target.host, target.port, &target.user);
+    match bastion {
+        Some(bastion) => address.via(SshAddress::new(&bastion.host, bastion.port, &bastion.user)),
+        None => address,
+    }
+}
+
+async fn connect(
+    loaded: &Loaded,
+    pinned: Option<&BTreeMap<String, String>>,
+    args: &cli::Cluster,
+    environment: &Environment,
+    events: &Events,
+) -> Result<(Hosts, Vec<(HostId, engine::ConnectError)>), Failure> {
+    let cluster = loaded.cluster();
+    let ssh = &cluster.ssh;
+    let bastion = ssh.bastion.as_ref();
+    let targets: Vec<Target> =
+        cluster.nodes.iter().map(|node| Target::ssh(HostId::new(&node.name), address(&node.ssh, bastion))).collect();
+    let files = |paths: &[std::path::PathBuf], usual: &[&str]| -> Vec<std::path::PathBuf> {
+        if paths.is_empty() {
+            return usual.iter().map(|name| environment.home.join(".ssh").join(name)).collect();
+        }
+        paths.iter().map(|path| environment.path(&loaded.folder, path)).collect()
+    };
+    let sudo_password = match &args.sudo_password_file {
+        None => None,
+        Some(path) => {
+            let text = std::fs::read(path).map_err(|error| crate::failure::file_error("cannot be read", path, &error))?;
+            Some(Secret::new(text.strip_suffix(b"\n").unwrap_or(&text)))
+        }
+    };
+    let pattern = |target: &SshTarget| match target.port {
+        22 => target.host.clone(),
+        port => format!("[{}]:{port}", target.host),
+    };
+    let pins = pinned.into_iter().flatten().filter_map(|(name, key)| {
+        cluster.node(name).map(|node| (pattern(&node.ssh), key.clone()))
+    });
+    let options = SshOptions {
+        identities: files(&ssh.identity, &["id_ed25519", "id_ecdsa", "id_rsa"]),
+        agent: environment.ssh_agent.clone(),
+        known_hosts: files(&ssh.known_hosts, &["known_hosts"]),
+        pinned: pins.collect(),
+        accept_new: args.accept_new,
+        sudo_password,
+        ..SshOptions::default()
+    };
+    Ok(Hosts::connect(targets, Options { ssh: options, ..Options::default() }, events).await)
+}

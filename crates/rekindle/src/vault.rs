@@ -1,0 +1,270 @@
+//! The archive of one cluster as a command uses it: where it is, who can open it, what is sealed into it.
+
+use crate::environment::Environment;
+use crate::failure::{Failure, chain, file_error};
+use crate::loaded::{Loaded, LocalFiles};
+use archive::{
+    Archive, Destination, Folder, Identities, NewIdentity, Opened, Recipient, Sealed, Sealing, Secret, Stamp,
+    Standing, Trust,
+};
+use pki::{Bundle, Ca, ExposeSecret};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Logical names of what is sealed beside the bundle.
+const INVENTORY: &str = "inventory.toml";
+const PAYLOAD: &str = "payload.json";
+const HOST_KEYS: &str = "host-keys.json";
+const FILES: &str = "files/";
+const PATCHES: &str = "patches/";
+
+/// The archive of an inventory, before anything is known of it.
+pub struct Vault {
+    archive: Archive,
+    trust: Trust,
+    identity_files: Vec<PathBuf>,
+    recipients: Vec<String>,
+    /// Where an identity is made when nobody has one.
+    own_identity: PathBuf,
+}
+
+/// What an opened archive gave back.
+pub struct Remembered {
+    opened: Opened,
+    /// CAs, keys, identifiers.
+    pub bundle: Bundle,
+    /// The cluster as it was when it was sealed last.
+    pub cluster: Option<inventory::Cluster>,
+    /// Its programs and images.
+    pub payload: Option<plan::Payload>,
+    /// Host keys by node.
+    pub host_keys: BTreeMap<String, String>,
+}
+
+/// What is to be sealed.
+pub struct Contents<'a> {
+    /// CAs, keys, identifiers.
+    pub bundle: &'a Bundle,
+    /// The inventory and its text.
+    pub loaded: &'a Loaded,
+    /// The files that it names.
+    pub local: &'a LocalFiles,
+    /// Programs and images.
+    pub payload: &'a plan::Payload,
+    /// Host keys by node.
+    pub host_keys: &'a BTreeMap<String, String>,
+}
+
+impl Remembered {
+    /// What the plan's standing needs to know.
+    pub fn known(&self) -> plan::Known {
+        plan::Known { uid: self.bundle.uid().to_owned(), born: self.opened.holding.born }
+    }
+
+    /// Destinations that lack the newest set, or did not answer.
+    pub fn debts(&self) -> Vec<String> {
+        let holding = &self.opened.holding;
+        let silent = holding.unread.iter().map(|unread| format!("{}: {}", unread.at, unread.why));
+        let lacking = holding.lacking.iter().map(|at| format!("{at}: lacks the newest identity set"));
+        silent.chain(lacking).collect()
+    }
+}
+
+impl Vault {
+    /// The vault of an inventory. Nothing is read yet.
+    pub fn new(
+        loaded: &Loaded,
+        identity: &[PathBuf],
+        trust_on_first_use: bool,
+        environment: &Environment,
+    ) -> Result<Self, Failure> {
+        let settings = &loaded.cluster().archive;
+        let folder = |path: &Path| Box::new(Folder::new(environment.path(&loaded.folder, path), environment.owner));
+        let destinations = settings.to.iter().map(|to| match to {
+            inventory::Destination::Folder(path) => folder(path) as Box<dyn Destination>,
+        });
+        let archive = Archive::at(destinations.collect()).map_err(|error| failure(&error))?;
+        let own_identity = environment.config.join("identity.txt");
+        let identity_files = if !identity.is_empty() {
+            identity.to_vec()
+        } else if own_identity.exists() {
+            vec![own_identity.clone()]
+        } else {
+            Vec::new()
+        };
+        let trust = match &settings.trust {
+            Some(key) => Trust::Anchor(key.parse().map_err(|error: archive::Error| failure(&error))?),
+            None if trust_on_first_use => Trust::FirstUse,
+            None => match std::fs::read_to_string(trust_note(environment, loaded)) {
+                Ok(key) => Trust::Anchor(key.trim().parse().map_err(|error: archive::Error| failure(&error))?),
+                Err(_) => Trust::Unset,
+            },
+        };
+        Ok(Self { archive, trust, identity_files, recipients: settings.recipients.clone(), own_identity })
+    }
+
+    /// Opens the newest identity set; `None` where the destinations are empty.
+    pub fn open(&self) -> Result<Option<Remembered>, Failure> {
+        if let Standing::Empty = self.archive.state(&self.trust).map_err(|error| failure(&error))? {
+            return Ok(None);
+        }
+        let identities = self.identities()?;
+        let opened = self.archive.open_identity(&identities, &self.trust).map_err(|error| failure(&error))?;
+        remembered(opened).map(Some)
+    }
+
+    fn identities(&self) -> Result<Identities, Failure> {
+        let mut all: Option<Identities> = None;
+        for path in &self.identity_files {
+            let text = std::fs::read(path).map_err(|error| file_error("cannot be read", path, &error))?;
+            let read = Identities::parse(&Secret::new(text), &path.display().to_string()).map_err(|error| failure(&error))?;
+            all = Some(match all {
+                Some(before) => before.and(read),
+                None => read,
+            });
+        }
+        all.ok_or_else(|| {
+            Failure::refused("the archive is there, and no identity to open it with")
+                .hint(format!("--identity FILE, or put it at {}", self.own_identity.display()))
+        })
+    }
+
+    /// Who will be able to open the archive. Where nobody was named, an identity is made; its path is returned.
+    pub fn recipients(&self, environment: &Environment, created: &str) -> Result<(Vec<Recipient>, Option<PathBuf>), Failure> {
+        let parse = |text: &String| text.parse::<Recipient>().map_err(|error| failure(&error));
+        if !self.recipients.is_empty() {
+            return Ok((self.recipients.iter().map(parse).collect::<Result<_, _>>()?, None));
+        }
+        let path = &self.own_identity;
+        if let Ok(text) = std::fs::read_to_string(path) {
+            // age-keygen's own comment names the public half.
+            let public = text.lines().find_map(|line| line.strip_prefix("# public key: "));
+            let public = public.ok_or_else(|| {
+                Failure::refused(format!("{} does not name its public key", path.display()))
+                    .hint("write the recipient into the inventory: recipients = [\"age1…\"] under [archive]")
+            })?;
+            return Ok((vec![parse(&public.trim().to_owned())?], None));
+        }
+        let new = NewIdentity::mint(created).map_err(|error| failure(&error))?;
+        environment.write(path, new.file.expose(), 0o600).map_err(|error| file_error("cannot be written", path, &error))?;
+        Ok((vec![new.recipient], Some(path.clone())))
+    }
+
+    /// Seals what changed and reads it back; nothing is written where nothing changed.
+    pub fn seal(
+        &self,
+        contents: &Contents,
+        recipients: &[Recipient],
+        previous: Option<&Remembered>,
+        stamp: Stamp,
+    ) -> Result<Sealed, Failure> {
+        let cluster = contents.loaded.cluster();
+        let bundle = contents.bundle;
+        let sealing = Sealing {
+            cluster: &archive::Cluster { name: cluster.name.clone(), uid: bundle.uid().to_owned() },
+            kubernetes: &cluster.kubernetes.to_string(),
+            public_keys: &public_keys(bundle)?,
+            encryption_keys: &BTreeMap::new(),
+            entries: &entries(contents),
+            facts: &BTreeMap::new(),
+            recipients,
+            previous: previous.map(|remembered| &remembered.opened),
+            born: false,
+            stamp,
+        };
+        self.archive.seal_identity(&sealing).map_err(|error| failure(&error))
+    }
+
+    /// Seals that etcd had a quorum.
+    pub fn seal_born(&self, sealed: &archive::ManifestId, bundle: &Bundle, stamp: &Stamp) -> Result<Sealed, Failure> {
+        let key = Secret::new(bundle.root_key().expose_secret().as_bytes());
+        self.archive.seal_born(sealed, &key, stamp).map_err(|error| failure(&error))
+    }
+}
+
+/// Where this machine notes the root key of an archive that it made itself, until the inventory's `trust` line
+/// says it. A cache: without it, the line or `--trust-on-first-use` is asked for.
+fn trust_note(environment: &Environment, loaded: &Loaded) -> PathBuf {
+    let place = format!("{}\n{:?}", loaded.folder.display(), loaded.cluster().archive.to);
+    environment.state.join("trust").join(step::Digest::of(place.as_bytes()).hex())
+}
+
+/// Notes the root key of an archive that was just made.
+pub fn note_trust(environment: &Environment, loaded: &Loaded, sealed: &Sealed) -> Result<(), Failure> {
+    let path = trust_note(environment, loaded);
+    let write = environment.write(&path, format!("{}\n", sealed.root).as_bytes(), 0o600);
+    write.map_err(|error| file_error("cannot be written", &path, &error))
+}
+
+impl Remembered {
+    /// Its id.
+    pub fn id(&self) -> archive::ManifestId {
+        self.opened.id
+    }
+
+    /// Its number, for people.
+    pub fn number(&self) -> u64 {
+        self.opened.public.number
+    }
+
+    /// Who can open it.
+    pub fn recipients(&self) -> usize {
+        self.opened.public.recipients.len()
+    }
+}
+
+fn public_keys(bundle: &Bundle) -> Result<BTreeMap<String, archive::Digest>, Failure> {
+    let digest = |hash: &str| {
+        let hex = hash.strip_prefix("sha256:").unwrap_or(hash);
+        hex.parse::<archive::Digest>().map_err(|error| Failure::refused(format!("public key hash {hash}: {error}")))
+    };
+    let mut keys = BTreeMap::new();
+    for (name, ca) in [("ca", Ca::Cluster), ("front-proxy-ca", Ca::FrontProxy), ("etcd/ca", Ca::Etcd)] {
+        keys.insert(name.to_owned(), digest(bundle.authority(ca).public_key_hash())?);
+    }
+    keys.insert("sa".to_owned(), digest(bundle.sa_hash())?);
+    Ok(keys)
+}
+
+fn entries(contents: &Contents) -> BTreeMap<String, Secret> {
+    let secret = |text: &pki::Secret| Secret::new(text.expose_secret().as_bytes());
+    let mut entries: BTreeMap<String, Secret> =
+        contents.bundle.entries().iter().map(|(name, text)| (name.clone(), secret(text))).collect();
+    entries.insert(INVENTORY.into(), Secret::new(without_trust(&contents.loaded.text)));
+    // Maps of strings and lists of digests: they serialize.
+    entries.insert(PAYLOAD.into(), Secret::new(serde_json::to_vec(contents.payload).unwrap_or_default()));
+    entries.insert(HOST_KEYS.into(), Secret::new(serde_json::to_vec(contents.host_keys).unwrap_or_default()));
+    for (path, text) in &contents.local.files {
+        entries.insert(format!("{FILES}{}", path.trim_start_matches('/')), secret(text));
+    }
+    for (name, text) in &contents.local.patches {
+        entries.insert(format!("{PATCHES}{name}"), Secret::new(text.as_bytes()));
+    }
+    entries
+}
+
+/// The inventory without its `trust` line, which says nothing that the archive does not know, and which comes
+/// after the first seal: adding it makes no new generation.
+fn without_trust(text: &str) -> String {
+    let is_trust = |line: &&str| line.trim_start().strip_prefix("trust").is_some_and(|rest| rest.trim_start().starts_with('='));
+    text.split_inclusive('\n').filter(|line| !is_trust(line)).collect()
+}
+
+fn remembered(opened: Opened) -> Result<Remembered, Failure> {
+    let text = |name: &str| opened.entries.get(name).map(|entry| String::from_utf8_lossy(entry.expose()).into_owned());
+    let own: pki::Entries = opened
+        .entries
+        .iter()
+        .map(|(name, entry)| (name.clone(), String::from_utf8_lossy(entry.expose()).into_owned().into()))
+        .collect();
+    let bundle = Bundle::from_entries(&own)
+        .map_err(|error| Failure::refused(format!("the identity set can't be used: {}", chain(&error))))?;
+    let cluster = text(INVENTORY).and_then(|text| inventory::parse(INVENTORY, &text).ok()).map(|parsed| parsed.cluster);
+    let payload = text(PAYLOAD).and_then(|json| serde_json::from_str(&json).ok());
+    let host_keys = text(HOST_KEYS).and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
+    Ok(Remembered { bundle, cluster, payload, host_keys, opened })
+}
+
+fn failure(error: &archive::Error) -> Failure {
+    Failure::because(error).maybe_hint(error.hint())
+}

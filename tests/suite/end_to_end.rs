@@ -1,0 +1,326 @@
+//! A real cluster on the real lab, from nothing to nothing: built, used, broken on purpose, mended, taken down.
+//!
+//! One lab serves all of it, so the acts come one after the other, each in a function of its own. It needs
+//! Linux and root; elsewhere one line says that it was skipped.
+
+use crate::host_traces::Traces;
+use crate::program::{Program, Run};
+use lab::Lab;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+const NAME: &str = "e2e";
+/// On the nodes.
+const KUBECTL: &str = "kubectl --kubeconfig=/etc/kubernetes/admin.conf";
+
+struct Stage {
+    program: Program,
+    lab: Lab,
+    inventory: PathBuf,
+}
+
+#[test]
+fn a_cluster_from_nothing_to_nothing() {
+    if !Program::can_make_labs() {
+        println!("skipped: a lab needs Linux and root");
+        return;
+    }
+    let program = Program::build();
+    // An earlier run that was killed has left a lab.
+    program.run(&["lab", "down", "--name", NAME]).expect(0);
+    let before = Traces::now();
+    let stage = Stage::build(program);
+    stage.all_nodes_are_ready_and_no_pod_is_on_a_control_plane();
+    stage.a_service_answers_by_its_name_from_another_node();
+    stage.a_second_up_changes_nothing();
+    stage.another_machine_needs_inventory_archive_and_identity_only();
+    stage.plan_shows_and_changes_nothing();
+    stage.a_flag_is_rolled_out_one_by_one();
+    stage.nobodys_change_is_rolled_back();
+    stage.a_killed_control_plane_comes_back();
+    stage.emptied_disks_never_form_a_cluster();
+    stage.one_emptied_disk_comes_back_as_a_learner();
+    stage.workers_and_control_planes_are_added();
+    stage.a_second_up_changes_nothing();
+    stage.program.run(&["lab", "down", "--name", NAME]).expect(0);
+    before.assert_nothing_was_left();
+}
+
+impl Stage {
+    /// `lab nodes` with spare machines, then `up` on the first four, with pods that wait for the API.
+    fn build(program: Program) -> Self {
+        program
+            .run(&["lab", "nodes", "--name", NAME, "--control-planes", "5", "--workers", "2", "--source", "modules", "--yes"])
+            .arg("--foreign-host-name")
+            .arg("w1=a-machine-of-another-name")
+            .expect(0);
+        let labs = PathBuf::from("/var/lib/rekindle-lab/labs");
+        let lab = Lab::open(&labs, NAME).unwrap();
+        let inventory = lab.dir().join("lab.toml");
+        let stage = Self { program, lab, inventory };
+        stage.edit(|text| without_nodes(&text, &["cp4", "cp5", "w2"]));
+        // As soon as the API answers, and long before every node is there.
+        let pods = std::thread::scope(|scope| {
+            let applied = scope.spawn(|| stage.eventually("apply pods", Duration::from_secs(120), || stage.apply("cp1", &thirty_pods())));
+            stage.up().expect(0);
+            applied.join().is_ok()
+        });
+        assert!(pods);
+        stage
+    }
+
+    fn up(&self) -> Run {
+        self.program.run(&["up", "--output", "json", "-i"]).arg(&self.inventory)
+    }
+
+    fn edit(&self, change: impl FnOnce(String) -> String) {
+        let text = std::fs::read_to_string(&self.inventory).unwrap();
+        std::fs::write(&self.inventory, change(text)).unwrap();
+    }
+
+    /// Runs a script on a node; `None` when it fails.
+    fn on(&self, node: &str, script: &str) -> Option<String> {
+        let output = std::process::Command::new("ssh").args(self.lab.ssh_args(node).unwrap()).arg(script).output().unwrap();
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    fn must(&self, node: &str, script: &str) -> String {
+        self.on(node, script).unwrap_or_else(|| panic!("{node}: `{script}` failed"))
+    }
+
+    fn kubectl(&self, arguments: &str) -> String {
+        self.must("cp1", &format!("{KUBECTL} {arguments}"))
+    }
+
+    fn apply(&self, node: &str, manifest: &str) -> bool {
+        self.on(node, &format!("{KUBECTL} apply -f - <<'END'\n{manifest}\nEND\n")).is_some()
+    }
+
+    fn eventually(&self, what: &str, within: Duration, holds: impl Fn() -> bool) {
+        let deadline = Instant::now() + within;
+        while !holds() {
+            assert!(Instant::now() < deadline, "not within {within:?}: {what}");
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    }
+
+    fn all_nodes_are_ready_and_no_pod_is_on_a_control_plane(&self) {
+        let nodes = self.kubectl("get nodes --no-headers");
+        assert_eq!(nodes.lines().filter(|line| line.contains(" Ready ")).count(), 4, "{nodes}");
+        assert!(nodes.contains("w1 "), "the Node has the inventory's name: {nodes}");
+        self.eventually("30 pods run", Duration::from_secs(180), || {
+            self.kubectl("get pods -l app=thirty --no-headers").matches("Running").count() == 30
+        });
+        let on = self.kubectl("get pods -l app=thirty -o jsonpath='{.items[*].spec.nodeName}'");
+        assert!(on.split_whitespace().all(|node| node == "w1"), "{on}");
+        self.kubectl("delete deployment thirty");
+    }
+
+    fn a_service_answers_by_its_name_from_another_node(&self) {
+        assert!(self.apply("cp1", WEB));
+        self.kubectl("rollout status deployment/web --timeout=120s");
+        // The node's own resolver, pointed at the cluster's DNS for one command.
+        let script = "unshare -m sh -c 'echo nameserver 10.96.0.10 >/tmp/resolv.conf; mount --bind /tmp/resolv.conf /etc/resolv.conf; \
+                      curl -sf -m 10 http://web.default.svc.cluster.local:8080/health'";
+        for node in ["cp2", "w1"] {
+            assert_eq!(self.must(node, script), "OK", "{node}");
+        }
+    }
+
+    /// Files with their times, and processes with theirs.
+    fn fingerprint(&self) -> String {
+        let script = "find /etc/kubernetes /etc/rekindle /etc/cni /etc/containerd /etc/systemd/system /usr/local/bin /var/lib/rekindle \
+                      /var/lib/kubelet/config.yaml /var/lib/kubelet/kubeadm-flags.env /var/lib/kubelet/pki -printf '%p %i %T@\\n' | sort; \
+                      ps -eo pid,lstart,comm | grep -E 'kube|etcd|containerd$|haproxy'";
+        let nodes: Vec<String> = self.cluster_nodes();
+        nodes.iter().map(|node| format!("{node}\n{}", self.must(node, script))).collect()
+    }
+
+    fn cluster_nodes(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(&self.inventory).unwrap();
+        self.lab.nodes().into_iter().map(|node| node.name).filter(|name| text.contains(&format!("\n{name} = "))).collect()
+    }
+
+    fn generations(&self) -> usize {
+        std::fs::read_dir(self.inventory.parent().unwrap().join("archive/gen")).unwrap().count()
+    }
+
+    fn a_second_up_changes_nothing(&self) {
+        let (before, generations) = (self.fingerprint(), self.generations());
+        let result = self.up().expect(0).result();
+        assert_eq!(result["changed"], 0, "{result}");
+        assert_eq!(result["round_trips"], 2, "a survey, then all probes: {result}");
+        similar(&before, &self.fingerprint());
+        assert_eq!(self.generations(), generations);
+    }
+
+    fn another_machine_needs_inventory_archive_and_identity_only(&self) {
+        let home = tempfile::tempdir().unwrap();
+        let identity = home.path().join("identity-of-mine");
+        std::fs::copy(self.program.home().join(".config/rekindle/identity.txt"), &identity).unwrap();
+        let refused = self.up().home(home.path()).expect(2);
+        assert!(refused.stdout.contains("--trust-on-first-use"), "{}", refused.stdout);
+        let trust = self.program.run(&["archive-root", "--help"]);
+        drop(trust);
+        let result =
+            self.up().home(home.path()).arg("--identity").arg(&identity).arg("--trust-on-first-use").expect(0).result();
+        assert_eq!(result["changed"], 0, "{result}");
+        assert_eq!(result["round_trips"], 2, "{result}");
+    }
+
+    fn plan_shows_and_changes_nothing(&self) {
+        let before = self.fingerprint();
+        self.edit(|text| format!("{text}\n[kubeadm.scheduler]\nv = \"3\"\n"));
+        let run = self.program.run(&["plan", "--exit-code", "-i"]).arg(&self.inventory).expect(10);
+        assert!(run.stdout.contains("write manifest of kube-scheduler"), "{}", run.stdout);
+        assert!(run.stdout.contains("+  - name: v"), "the diff of kubeadm.yaml: {}", run.stdout);
+        similar(&before, &self.fingerprint());
+        self.edit(|text| text.replace("\n[kubeadm.scheduler]\nv = \"3\"\n", ""));
+        self.program.run(&["plan", "--exit-code", "-i"]).arg(&self.inventory).expect(0);
+    }
+
+    fn a_flag_is_rolled_out_one_by_one(&self) {
+        self.edit(|text| format!("{text}\n[kubeadm.api-server]\nevent-ttl = \"2h0m0s\"\n"));
+        let run = self.up().expect(0);
+        // Never two apiservers at once: the next lane starts when the one before has ended.
+        let lanes: Vec<String> = run
+            .events()
+            .filter(|event| event["stage"] == "control planes" && event["title"] == "write manifest of kube-apiserver")
+            .map(|event| format!("{} {}", event["host"].as_str().unwrap(), event["event"].as_str().unwrap()))
+            .collect();
+        let mut order = Vec::new();
+        for node in ["cp1", "cp2", "cp3"] {
+            order.extend([format!("{node} step-started"), format!("{node} step-ended")]);
+        }
+        assert_eq!(lanes, order);
+        for node in ["cp1", "cp2", "cp3"] {
+            self.must(node, "pgrep -fa kube-apiserver | grep -q -- --event-ttl=2h0m0s");
+        }
+        assert!(self.kubectl("get cm -n kube-system kubeadm-config -o yaml").contains("event-ttl"));
+        self.a_second_up_changes_nothing();
+    }
+
+    fn nobodys_change_is_rolled_back(&self) {
+        // By kubeadm, by a person's hand.
+        self.must("cp1", "kubeadm certs renew all >/dev/null 2>&1");
+        self.must("cp2", "sed -i 's/--v=2//; s/- kube-scheduler$/- kube-scheduler\\n    - --v=4/' /etc/kubernetes/manifests/kube-scheduler.yaml");
+        let before = self.must("cp1", "sha256sum /etc/kubernetes/pki/apiserver.crt /etc/kubernetes/admin.conf");
+        let run = self.up().expect(0);
+        assert_eq!(run.result()["changed"], 0);
+        assert!(run.stdout.contains("kube-scheduler") && run.stdout.contains("changed by somebody else"), "{}", run.stdout);
+        assert_eq!(self.must("cp1", "sha256sum /etc/kubernetes/pki/apiserver.crt /etc/kubernetes/admin.conf"), before);
+        self.must("cp2", "grep -q -- --v=4 /etc/kubernetes/manifests/kube-scheduler.yaml");
+        self.up().arg("--overwrite").expect(0);
+        self.must("cp2", "! grep -q -- --v=4 /etc/kubernetes/manifests/kube-scheduler.yaml");
+    }
+
+    fn a_killed_control_plane_comes_back(&self) {
+        self.lab.kill("cp2").unwrap();
+        self.eventually("the API answers", Duration::from_secs(60), || {
+            self.on("cp1", &format!("{KUBECTL} --request-timeout=3s create configmap while-down")).is_some()
+        });
+        // A worker's haproxy leaves the dead one out.
+        self.must("w1", "curl -ksf -m 5 https://api.e2e.internal:6443/readyz");
+        self.lab.start("cp2").unwrap();
+        self.eventually("its apiserver is ready", Duration::from_secs(180), || {
+            self.on("cp2", "curl -ksf -m 3 https://127.0.0.1:6443/readyz").is_some()
+        });
+        self.eventually("all is well", Duration::from_secs(120), || {
+            self.program.run(&["status", "-i"]).arg(&self.inventory).code() == 0
+        });
+    }
+
+    fn etcd_disk(&self, node: &str) -> PathBuf {
+        self.lab.host_path(node, "/var/lib/etcd").unwrap()
+    }
+
+    fn empty_etcd_disk(&self, node: &str, aside: &Path) {
+        std::fs::create_dir_all(aside).unwrap();
+        std::fs::rename(self.etcd_disk(node).join("member"), aside.join(node)).unwrap();
+    }
+
+    fn emptied_disks_never_form_a_cluster(&self) {
+        let aside = self.lab.dir().join("aside");
+        for node in ["cp1", "cp2", "cp3"] {
+            self.lab.kill(node).unwrap();
+        }
+        for node in ["cp1", "cp2"] {
+            self.empty_etcd_disk(node, &aside);
+            self.lab.start(node).unwrap();
+        }
+        // Long enough for both to start and to find each other, had they been allowed to.
+        let deadline = Instant::now() + Duration::from_secs(45);
+        while Instant::now() < deadline {
+            for node in ["cp1", "cp2"] {
+                assert!(self.on(node, "curl -ksf -m 2 https://127.0.0.1:6443/readyz").is_none(), "{node} serves");
+                assert!(self.on(node, "curl -sf -m 2 http://127.0.0.1:2381/readyz").is_none(), "{node}: etcd serves");
+            }
+            std::thread::sleep(Duration::from_secs(2));
+        }
+        self.lab.start("cp3").unwrap();
+        let before = self.must("cp3", "find /var/lib/etcd/member /etc/kubernetes/manifests -type f | sort");
+        let refused = self.up().expect(2);
+        assert!(refused.stdout.contains("cp3: have their etcd data"), "{}", refused.stdout);
+        assert!(refused.stdout.contains("rekindle rebuild"), "{}", refused.stdout);
+        assert_eq!(self.must("cp3", "find /var/lib/etcd/member /etc/kubernetes/manifests -type f | sort"), before);
+        // One disk comes back, for the next act.
+        self.lab.kill("cp2").unwrap();
+        let member = self.etcd_disk("cp2").join("member");
+        let _ = std::fs::remove_dir_all(&member);
+        std::fs::rename(aside.join("cp2"), member).unwrap();
+        self.lab.start("cp2").unwrap();
+    }
+
+    fn one_emptied_disk_comes_back_as_a_learner(&self) {
+        self.eventually("two of three are a quorum", Duration::from_secs(180), || {
+            self.on("cp3", &format!("{KUBECTL} --request-timeout=3s get configmap while-down")).is_some()
+        });
+        let run = self.up().expect(0);
+        assert!(run.stdout.contains("add etcd member as a learner"), "{}", run.stdout);
+        self.eventually("all is well", Duration::from_secs(180), || {
+            self.program.run(&["status", "-i"]).arg(&self.inventory).code() == 0
+        });
+        self.kubectl("get configmap while-down");
+    }
+
+    fn workers_and_control_planes_are_added(&self) {
+        let address = |node: &str| self.lab.nodes().into_iter().find(|found| found.name == node).unwrap().address;
+        let new = format!(
+            "w2 = {{ address = \"{}\" }}\ncp4 = {{ address = \"{}\", role = \"control-plane\" }}\ncp5 = {{ address = \"{}\", role = \"control-plane\" }}\n",
+            address("w2"), address("cp4"), address("cp5")
+        );
+        self.edit(|text| text.replace("\n[network]", &format!("{new}\n[network]")));
+        self.up().expect(0);
+        let nodes = self.kubectl("get nodes --no-headers");
+        assert_eq!(nodes.lines().filter(|line| line.contains(" Ready ")).count(), 7, "{nodes}");
+        let status: Value = self.program.run(&["status", "--output", "json", "-i"]).arg(&self.inventory).expect(0).result();
+        assert_eq!(status["health"]["members"].as_array().unwrap().len(), 5);
+    }
+}
+
+fn without_nodes(text: &str, names: &[&str]) -> String {
+    let is_one = |line: &&str| names.iter().any(|name| line.starts_with(&format!("{name} = ")));
+    text.split_inclusive('\n').filter(|line| !is_one(line)).collect()
+}
+
+fn similar(before: &str, after: &str) {
+    let changed: Vec<&str> = after.lines().filter(|line| !before.lines().any(|old| old == *line)).collect();
+    assert!(changed.is_empty() && before.lines().count() == after.lines().count(), "{changed:#?}");
+}
+
+fn thirty_pods() -> String {
+    r#"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"thirty","namespace":"default"},"spec":{"replicas":30,
+    "selector":{"matchLabels":{"app":"thirty"}},"template":{"metadata":{"labels":{"app":"thirty"}},"spec":{"containers":[
+    {"name":"pause","image":"registry.k8s.io/pause:3.10.2","imagePullPolicy":"Never"}]}}}}"#
+        .into()
+}
+
+/// CoreDNS's health plugin is a web server that is there.
+const WEB: &str = r#"{"apiVersion":"v1","kind":"List","items":[
+{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"web","namespace":"default"},"data":{"Corefile":".:1053 {\n health :8080\n whoami\n}\n"}},
+{"apiVersion":"v1","kind":"Service","metadata":{"name":"web","namespace":"default"},"spec":{"selector":{"app":"web"},"ports":[{"port":8080}]}},
+{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","namespace":"default"},"spec":{"replicas":2,"selector":{"matchLabels":{"app":"web"}},
+"template":{"metadata":{"labels":{"app":"web"}},"spec":{"containers":[{"name":"web","image":"registry.k8s.io/coredns/coredns:v1.14.2","imagePullPolicy":"Never",
+"args":["-conf","/etc/web/Corefile"],"readinessProbe":{"httpGet":{"path":"/health","port":8080},"periodSeconds":1},
+"volumeMounts":[{"name":"conf","mountPath":"/etc/web"}]}],"volumes":[{"name":"conf","configMap":{"name":"web"}}]}}}}]}"#;

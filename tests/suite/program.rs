@@ -1,0 +1,103 @@
+//! The real binary, run as a person runs it, with a home of its own.
+
+use serde_json::Value;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+/// The binary and a home that is empty at first.
+pub struct Program {
+    path: PathBuf,
+    home: TempDir,
+}
+
+/// One call of it.
+pub struct Run {
+    command: Command,
+}
+
+/// How a call ended.
+#[must_use = "look at the output, or say which exit code is expected"]
+#[derive(Debug)]
+pub struct Ended {
+    pub stdout: String,
+}
+
+impl Program {
+    /// Labs need Linux and root.
+    pub fn can_make_labs() -> bool {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        status.lines().any(|line| line.starts_with("Uid:\t0\t0"))
+    }
+
+    /// Builds it in the profile of the tests, so that nothing is compiled twice.
+    pub fn build() -> Self {
+        let output = Command::new(env!("CARGO"))
+            .args(["build", "--package", "rekindle", "--message-format", "json"])
+            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let messages = String::from_utf8(output.stdout).unwrap();
+        let path = messages
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
+            .find(|path| path.file_name() == Some(OsStr::new("rekindle")))
+            .expect("cargo names the executable");
+        Self { path, home: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// A call with these arguments. Its cache is the machine's, since it takes minutes to fill.
+    pub fn run(&self, arguments: &[&str]) -> Run {
+        let mut command = Command::new(&self.path);
+        let cache = std::env::var_os("XDG_CACHE_HOME")
+            .map_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache"), PathBuf::from);
+        command.args(arguments).env("HOME", self.home()).env("XDG_CACHE_HOME", cache).env_remove("SSH_AUTH_SOCK");
+        command.stdin(std::process::Stdio::null());
+        Run { command }
+    }
+}
+
+impl Run {
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    /// Another home, and nothing of the machine's cache.
+    pub fn home(mut self, home: &Path) -> Self {
+        self.command.env("HOME", home).env("XDG_CACHE_HOME", home.join("cache"));
+        self
+    }
+
+    pub fn code(mut self) -> i32 {
+        self.command.output().unwrap().status.code().unwrap_or(-1)
+    }
+
+    /// Runs it and expects this exit code.
+    pub fn expect(mut self, code: i32) -> Ended {
+        let output = self.command.output().unwrap();
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{:?}\n{stdout}\n{stderr}", self.command);
+        Ended { stdout }
+    }
+}
+
+impl Ended {
+    /// With `--output json`: every event.
+    pub fn events(&self) -> impl Iterator<Item = Value> + '_ {
+        self.stdout.lines().filter_map(|line| serde_json::from_str(line).ok())
+    }
+
+    /// With `--output json`: the result.
+    pub fn result(&self) -> Value {
+        self.events().find(|event| event["event"] == "result").map(|event| event["result"].clone()).expect("a result")
+    }
+}
