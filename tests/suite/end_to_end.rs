@@ -18,6 +18,8 @@ struct Stage {
     program: Program,
     lab: Lab,
     inventory: PathBuf,
+    /// The archive's root key, as the first `up` printed it.
+    trust: String,
 }
 
 #[test]
@@ -58,15 +60,17 @@ impl Stage {
         let labs = PathBuf::from("/var/lib/rekindle-lab/labs");
         let lab = Lab::open(&labs, NAME).unwrap();
         let inventory = lab.dir().join("lab.toml");
-        let stage = Self { program, lab, inventory };
+        let mut stage = Self { program, lab, inventory, trust: String::new() };
         stage.edit(|text| without_nodes(&text, &["cp4", "cp5", "w2"]));
         // As soon as the API answers, and long before every node is there.
-        let pods = std::thread::scope(|scope| {
-            let applied = scope.spawn(|| stage.eventually("apply pods", Duration::from_secs(120), || stage.apply("cp1", &thirty_pods())));
-            stage.up().expect(0);
-            applied.join().is_ok()
+        let first = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                stage.eventually("apply pods", Duration::from_secs(120), || stage.apply("cp1", &thirty_pods()));
+            });
+            stage.up().expect(0)
         });
-        assert!(pods);
+        let advice = first.stdout.split("trust = \\\"").nth(1).expect("the trust line");
+        stage.trust = advice.split('\\').next().unwrap().to_owned();
         stage
     }
 
@@ -124,7 +128,8 @@ impl Stage {
         let script = "unshare -m sh -c 'echo nameserver 10.96.0.10 >/tmp/resolv.conf; mount --bind /tmp/resolv.conf /etc/resolv.conf; \
                       curl -sf -m 10 http://web.default.svc.cluster.local:8080/health'";
         for node in ["cp2", "w1"] {
-            assert_eq!(self.must(node, script), "OK", "{node}");
+            // kube-proxy programs a new Service within seconds.
+            self.eventually("the Service answers", Duration::from_secs(30), || self.on(node, script).as_deref() == Some("OK"));
         }
     }
 
@@ -159,14 +164,18 @@ impl Stage {
         let home = tempfile::tempdir().unwrap();
         let identity = home.path().join("identity-of-mine");
         std::fs::copy(self.program.home().join(".config/rekindle/identity.txt"), &identity).unwrap();
-        let refused = self.up().home(home.path()).expect(2);
+        // Nothing there says that this archive is the right one.
+        let refused = self.up().home(home.path()).arg("--identity").arg(&identity).expect(2);
         assert!(refused.stdout.contains("--trust-on-first-use"), "{}", refused.stdout);
-        let trust = self.program.run(&["archive-root", "--help"]);
-        drop(trust);
-        let result =
-            self.up().home(home.path()).arg("--identity").arg(&identity).arg("--trust-on-first-use").expect(0).result();
+        let line = format!("to = \"./archive\"\ntrust = \"{}\"", self.trust);
+        self.edit(|text| text.replace("to = \"./archive\"", &line));
+        let refused = self.up().home(home.path()).expect(2);
+        assert!(refused.stdout.contains("--identity FILE"), "{}", refused.stdout);
+        let generations = self.generations();
+        let result = self.up().home(home.path()).arg("--identity").arg(&identity).expect(0).result();
         assert_eq!(result["changed"], 0, "{result}");
         assert_eq!(result["round_trips"], 2, "{result}");
+        assert_eq!(self.generations(), generations, "the trust line makes no new generation");
     }
 
     fn plan_shows_and_changes_nothing(&self) {

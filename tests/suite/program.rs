@@ -13,12 +13,12 @@ pub struct Program {
 }
 
 /// One call of it.
+#[must_use = "nothing was run yet: say which exit code is expected"]
 pub struct Run {
     command: Command,
 }
 
 /// How a call ended.
-#[must_use = "look at the output, or say which exit code is expected"]
 #[derive(Debug)]
 pub struct Ended {
     pub stdout: String,

@@ -244,7 +244,7 @@ impl<'a> Run<'a> {
     async fn lane(&self, index: usize, place: usize, lane: &Lane) -> LaneReport {
         let stage = &self.plan.stages[index];
         let asked = self.report.stages[index].lanes[place].clone();
-        let mut follow = Follow::new(lane, &stage.name, asked, self.events);
+        let mut follow = Follow::new(lane, &stage.name, asked, &self.hosts.options.layout.run, self.events);
         let steps: Vec<(usize, &Step)> = lane.steps.iter().enumerate().collect();
         if steps.iter().all(|(_, step)| matches!(step.change, Change::Require(_))) {
             return follow.ended(Ok(()));

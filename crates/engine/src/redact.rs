@@ -8,6 +8,14 @@ pub(crate) fn clean(text: &str) -> String {
     text.chars().filter(|&c| c == '\n' || c == '\t' || !c.is_control()).collect()
 }
 
+/// `text` without the names of spools, which say nothing: `RUN/lane.MARK/act: not found` is `act: not found`.
+pub(crate) fn without_spool(text: &str, run: &str) -> String {
+    let spool = format!("{run}/lane.");
+    let mut pieces = text.split(&spool);
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |text, piece| text + piece.split_once('/').map_or(piece, |(_, rest)| rest))
+}
+
 /// The secrets of a lane, struck out where a script repeats them.
 #[derive(Default)]
 pub(crate) struct Redact(BTreeSet<String>);

@@ -11,6 +11,8 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
+/// Where the kernel lists this host's links. Whoever chooses a subnet locks it.
+pub(crate) const LINKS: &str = "/sys/class/net";
 /// Where labs take their subnets from: 256 of /24.
 const POOL: &str = "10.213.0.0/16";
 /// The first node's last number; what is below is the host's and free for virtual addresses.
@@ -128,7 +130,7 @@ fn birth_mark(id: &LabId) -> String {
 }
 
 fn link(name: &str) -> PathBuf {
-    Path::new("/sys/class/net").join(name)
+    Path::new(LINKS).join(name)
 }
 
 #[cfg(test)]

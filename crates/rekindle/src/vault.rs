@@ -4,7 +4,7 @@ use crate::environment::Environment;
 use crate::failure::{Failure, chain, file_error};
 use crate::loaded::{Loaded, LocalFiles};
 use archive::{
-    Archive, Destination, Folder, Identities, NewIdentity, Opened, Recipient, Sealed, Sealing, Secret, Stamp,
+    Archive, Destination, Folder, Identities, NewIdentity, Opened, Recipient, RootPublic, Sealed, Sealing, Secret, Stamp,
     Standing, Trust,
 };
 use pki::{Bundle, Ca, ExposeSecret};
@@ -95,12 +95,17 @@ impl Vault {
         let trust = match &settings.trust {
             Some(key) => Trust::Anchor(key.parse().map_err(|error: archive::Error| failure(&error))?),
             None if trust_on_first_use => Trust::FirstUse,
-            None => match std::fs::read_to_string(trust_note(environment, loaded)) {
-                Ok(key) => Trust::Anchor(key.trim().parse().map_err(|error: archive::Error| failure(&error))?),
-                Err(_) => Trust::Unset,
-            },
+            None => noted_trust(&archive, environment, loaded).map_or(Trust::Unset, Trust::Anchor),
         };
         Ok(Self { archive, trust, identity_files, recipients: settings.recipients.clone(), own_identity })
+    }
+
+    /// The root key that this inventory's archive is trusted by, if it is.
+    pub fn trusted_root(&self) -> Option<String> {
+        match &self.trust {
+            Trust::Anchor(root) => Some(root.to_string()),
+            _ => None,
+        }
     }
 
     /// Opens the newest identity set; `None` where the destinations are empty.
@@ -189,28 +194,21 @@ fn trust_note(environment: &Environment, loaded: &Loaded) -> PathBuf {
     environment.state.join("trust").join(step::Digest::of(place.as_bytes()).hex())
 }
 
+/// The root key that was noted, where it is the one that signs what lies there: a note may be older than the
+/// folder that it speaks of.
+fn noted_trust(archive: &Archive, environment: &Environment, loaded: &Loaded) -> Option<RootPublic> {
+    let noted: RootPublic = std::fs::read_to_string(trust_note(environment, loaded)).ok()?.trim().parse().ok()?;
+    match archive.state(&Trust::FirstUse) {
+        Ok(Standing::Holds(holding)) => (holding.root == noted).then_some(noted),
+        _ => None,
+    }
+}
+
 /// Notes the root key of an archive that was just made.
 pub fn note_trust(environment: &Environment, loaded: &Loaded, sealed: &Sealed) -> Result<(), Failure> {
     let path = trust_note(environment, loaded);
     let write = environment.write(&path, format!("{}\n", sealed.root).as_bytes(), 0o600);
     write.map_err(|error| file_error("cannot be written", &path, &error))
-}
-
-impl Remembered {
-    /// Its id.
-    pub fn id(&self) -> archive::ManifestId {
-        self.opened.id
-    }
-
-    /// Its number, for people.
-    pub fn number(&self) -> u64 {
-        self.opened.public.number
-    }
-
-    /// Who can open it.
-    pub fn recipients(&self) -> usize {
-        self.opened.public.recipients.len()
-    }
 }
 
 fn public_keys(bundle: &Bundle) -> Result<BTreeMap<String, archive::Digest>, Failure> {

@@ -67,7 +67,7 @@ pub enum Change {
 /// One [`Change`] with its name and its deadline.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// Imperative, no dot: `start kubelet`.
+    /// Imperative, no dot: `start the service`.
     pub title: String,
     /// What is done.
     pub change: Change,

@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// The connection is cut, once.
 #[derive(Clone, Debug)]
-pub struct Cut {
-    /// The moment.
-    pub when: When,
+struct Cut {
+    when: When,
     /// The node does not answer afterwards, until [`Faults::answer`].
-    pub stay_away: bool,
+    stay_away: bool,
 }
 
 /// A moment in the life of a connection.
@@ -36,6 +35,7 @@ pub struct Faults {
     execs: AtomicUsize,
     input: AtomicUsize,
     commands: Mutex<Vec<String>>,
+    shell: Mutex<Option<String>>,
 }
 
 impl Faults {
@@ -53,6 +53,15 @@ impl Faults {
     /// Connections are accepted and nothing is said.
     pub fn hang(&self) {
         self.hangs.store(true, Ordering::Relaxed);
+    }
+
+    /// Every login runs this command, whatever was asked for.
+    pub fn force_command(&self, command: &str) {
+        *self.shell.lock().unwrap() = Some(command.to_owned());
+    }
+
+    pub(super) fn forced(&self) -> Option<String> {
+        self.shell.lock().unwrap().clone()
     }
 
     /// Whether the cut that was asked for is still to come.

@@ -8,7 +8,7 @@ mod faults;
 mod server;
 mod session;
 
-pub use faults::{Cut, When};
+pub use faults::When;
 
 use engine::{Layout, Options, Reconnect, SshAddress, SshOptions, Target};
 use faults::Faults;
@@ -60,7 +60,9 @@ impl FakeNode {
         let faults = Arc::new(Faults::default());
         let host_key = key(seed);
         let public = host_key.public_key().clone();
-        let (address, server) = server::listen(host_key, key(1).public_key().clone(), faults.clone()).await;
+        let programs = path(&folder.path().join("bin"));
+        let (address, server) =
+            server::listen(host_key, key(1).public_key().clone(), programs, faults.clone()).await;
         Self { address, faults, name: HostId::new(name), folder, host_key: public, server }
     }
 
@@ -72,6 +74,11 @@ impl FakeNode {
     /// The way to it.
     pub fn target(&self) -> Target {
         Target::ssh(self.id(), SshAddress::new("127.0.0.1", self.address.port(), "root"))
+    }
+
+    /// The same for a user who is not root.
+    pub fn target_of(&self, user: &str) -> Target {
+        Target::ssh(self.id(), SshAddress::new("127.0.0.1", self.address.port(), user))
     }
 
     /// Options that reach it: its key is pinned.
@@ -115,12 +122,17 @@ impl FakeNode {
 
     /// Everything that runs on it is killed, and what lies in memory is gone.
     pub fn power_off(&self) {
+        self.kill_units();
+        let _ = std::fs::remove_dir_all(self.beside("run"));
+    }
+
+    /// Every unit is killed, as the kernel does when memory runs out.
+    pub fn kill_units(&self) {
         for unit in std::fs::read_dir(self.beside("units")).unwrap().flatten() {
             let Ok(pid) = std::fs::read_to_string(unit.path().join("pid")) else { continue };
             kill_session(pid.trim());
             let _ = std::fs::remove_dir_all(unit.path());
         }
-        let _ = std::fs::remove_dir_all(self.beside("run"));
     }
 }
 

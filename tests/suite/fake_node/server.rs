@@ -25,6 +25,7 @@ impl Cutter {
 pub(super) async fn listen(
     host_key: PrivateKey,
     user_key: PublicKey,
+    programs: String,
     faults: Arc<Faults>,
 ) -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -50,6 +51,7 @@ pub(super) async fn listen(
                 faults: faults.clone(),
                 cutter,
                 user_key: user_key.clone(),
+                programs: programs.clone(),
                 channels: HashMap::new(),
             };
             let config = config.clone();
@@ -73,6 +75,7 @@ struct Handler {
     faults: Arc<Faults>,
     cutter: Cutter,
     user_key: PublicKey,
+    programs: String,
     channels: HashMap<ChannelId, Channel<Msg>>,
 }
 
@@ -130,7 +133,8 @@ impl server::Handler for Handler {
             return Ok(());
         }
         session.channel_success(id)?;
-        tokio::spawn(session::run(channel, command, number, self.faults.clone(), self.cutter.clone()));
+        let programs = self.programs.clone();
+        tokio::spawn(session::run(channel, command, programs, number, self.faults.clone(), self.cutter.clone()));
         Ok(())
     }
 }

@@ -13,12 +13,15 @@ use tokio::process::{ChildStdin, Command};
 pub(super) async fn run(
     channel: Channel<Msg>,
     command: String,
+    programs: String,
     number: usize,
     faults: Arc<Faults>,
     cutter: Cutter,
 ) {
+    let command = faults.forced().unwrap_or_else(|| format!("echo 'Welcome to this node'; echo warning >&2; {command}"));
     let mut child = Command::new("/bin/sh")
-        .args(["-c", &format!("echo 'Welcome to this node'; echo warning >&2; {command}")])
+        .args(["-c", &command])
+        .env("PATH", format!("{programs}:/usr/sbin:/usr/bin:/sbin:/bin"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -2,7 +2,7 @@
 
 use crate::event::{Event, Events, tell};
 use crate::lane::{LaunchError, Line};
-use crate::redact::Redact;
+use crate::redact::{Redact, without_spool};
 use crate::report::{Failure, LaneEnd, LaneReport, Outcome};
 use step::Lane;
 use tokio::time::Instant;
@@ -13,16 +13,17 @@ pub(super) struct Follow<'a> {
     started: Vec<Option<Instant>>,
     last: Instant,
     redact: Redact,
+    run: &'a str,
     events: &'a Events,
 }
 
 impl<'a> Follow<'a> {
-    /// `asked` holds what came of the lane's requirements.
-    pub(super) fn new(lane: &Lane, stage: &'a str, asked: LaneReport, events: &'a Events) -> Self {
+    /// `asked` holds what came of the lane's requirements; spools lie in `run`.
+    pub(super) fn new(lane: &Lane, stage: &'a str, asked: LaneReport, run: &'a str, events: &'a Events) -> Self {
         let mut redact = Redact::default();
         lane.steps.iter().for_each(|step| redact.note_step(step));
         let started = vec![None; lane.steps.len()];
-        Self { stage, report: asked, started, last: Instant::now(), redact, events }
+        Self { stage, report: asked, started, last: Instant::now(), redact, run, events }
     }
 
     /// Takes one line. After a lost connection lines come again; what was told is not told twice.
@@ -33,7 +34,8 @@ impl<'a> Follow<'a> {
             Line::Changed(step) => (step, Outcome::Changed),
             Line::Kept(step, why) => (step, Outcome::Kept(self.redact.apply(&why))),
             Line::Failed { step, reason, output } => {
-                let (reason, output) = (self.redact.apply(&reason), self.redact.apply(&output));
+                let shown = |text: &str| without_spool(&self.redact.apply(text), self.run);
+                let (reason, output) = (shown(&reason), shown(&output));
                 (step, Outcome::Failed(Failure { reason, output }))
             }
             _ => return,

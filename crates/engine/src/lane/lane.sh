@@ -232,6 +232,17 @@ spoil() {
     umask 077
 }
 
+# unwritten INDEX: a body that could not be written; $DIR/said has the shell's words.
+unwritten() {
+    first "$DIR/said"
+    why=${LINE##*: }
+    df -Pk -- "$folder" >"$DIR/acted" 2>&1
+    free=
+    { read -r free && read -r free free free free rest; } <"$DIR/acted" || :
+    : >"$DIR/said"
+    spoil "$1" "cannot be written: $why${free:+; $free KiB are free there}"
+}
+
 # install_blob INDEX SHA256
 install_blob() {
     if cp -- "$STATE/blobs/$2" "$TEMP" 2>"$DIR/said" && chmod "$mode" "$TEMP" 2>>"$DIR/said"; then return; fi
@@ -285,9 +296,8 @@ check_temps() {
             next_sum
         fi
         if [ "$found" != "$want" ]; then
-            df -P -- "$folder" >"$DIR/acted" 2>&1
-            : >"$DIR/said"
-            spoil "$n" 'could not be written whole (is the disk full?)'
+            echo 'its bytes did not arrive on the disk' >"$DIR/said"
+            unwritten "$n"
         fi
     done
     exec 4<&-

@@ -218,7 +218,7 @@ fn put_body(script: &mut String, number: usize, file: &File) {
     };
     let _ = writeln!(
         script,
-        "if open {number}; then\n{{ {write} >\"$TEMP\"; }} 2>\"$DIR/said\" || spoil {number} 'cannot be written'\nfi"
+        "if open {number}; then\n{{ {write} >\"$TEMP\"; }} 2>\"$DIR/said\" || unwritten {number}\nfi"
     );
 }
 

@@ -5,6 +5,7 @@
 # be done, 20 changed, 21 kept, 22 does not hold, 23 the probe failed, 24 the action failed, 25 the action did not help.
 
 set -u
+umask 022
 DIR=$1
 KIND=$2
 OVERWRITE=$3

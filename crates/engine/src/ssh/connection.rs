@@ -70,7 +70,11 @@ impl Dialer {
         tokio::time::timeout(within, dial).await.unwrap_or_else(|_| Err(timeout()))
     }
 
-    async fn dial_once(&self, address: &SshAddress, meter: &Arc<Meter>) -> Result<Connection, ConnectError> {
+    pub(super) async fn dial_once(
+        &self,
+        address: &SshAddress,
+        meter: &Arc<Meter>,
+    ) -> Result<Connection, ConnectError> {
         let unreachable = |why| ConnectError::Unreachable { at: address.to_string(), why };
         let Some(bastion) = &address.via else {
             let stream = dial_tcp(address).await.map_err(unreachable)?;

@@ -2,6 +2,7 @@
 # Makes this container a node as it boots: mounts that a kubelet can share, control groups that it can write,
 # its address. Values come from /etc/rekindle-lab.
 set -eu
+# shellcheck source=/dev/null
 . /etc/rekindle-lab
 
 mount --make-rshared /

@@ -33,8 +33,9 @@ mknod -m 666 dev/null c 1 3
 mknod -m 666 dev/urandom c 1 9
 printf %s "$config" > run/containerd.toml
 chroot . containerd --config /run/containerd.toml > run/log 2>&1 &
-for wait in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-	if chroot . ctr version > /dev/null 2>&1; then break; fi
+tries=20
+until chroot . ctr version > /dev/null 2>&1 || [ "$tries" = 0 ]; do
+	tries=$((tries - 1))
 	sleep 0.5
 done
 for archive; do
@@ -44,6 +45,9 @@ for archive; do
 		exit 1
 	fi
 done
+# What a node's containerd holds, for whoever asks before it runs.
+mkdir -p var/lib/rekindle
+chroot . ctr -n k8s.io images ls > var/lib/rekindle/images.list
 kill $!
 wait $! || :
 # Which containerd it is: each makes its own.

@@ -77,16 +77,20 @@ impl Health {
     }
 }
 
+/// A script that may call `dns_answers`.
+pub fn dns(cluster: &Cluster, body: &str) -> Script {
+    Script::new(format!("{}{body}", include_str!("dns_answers.sh")))
+        .set("DNS", &dns_address(cluster))
+        .set("DOMAIN", &cluster.network.domain)
+}
+
 /// The question, for one control plane of the cluster.
 pub fn health(cluster: &Cluster) -> Ask<Health> {
     let servers: Vec<String> = cluster
         .control_planes()
         .map(|node| format!("{} https://{}", node.name, host_port(&node.address.to_string(), 6443)))
         .collect();
-    let script = Script::new(include_str!("health.sh"))
-        .set("DNS", &dns_address(cluster))
-        .set("DOMAIN", &cluster.network.domain)
-        .set("SERVERS", &servers.join("\n"));
+    let script = dns(cluster, include_str!("health.sh")).set("SERVERS", &servers.join("\n"));
     Ask { script, parse }
 }
 

@@ -1,6 +1,7 @@
 //! IN: everything else. OUT: nothing; it waits until the cluster is what was promised. ORDER: last.
 
 use crate::Context;
+use crate::ask::health::dns;
 use inventory::{Cni, Node};
 use step::{Script, Step};
 
@@ -12,7 +13,7 @@ pub fn registered(nodes: &[&Node]) -> Step {
     Step::wait("nodes are registered", script.set("NAMES", &names(nodes))).within(120)
 }
 
-/// Nodes Ready, CoreDNS available. Without a CNI of ours, only what needs none is waited for.
+/// Nodes Ready, the cluster's DNS answering. Without a CNI of ours, only what needs none is waited for.
 pub fn steps(context: &Context, nodes: &[&Node]) -> Vec<Step> {
     if context.cluster.network.cni == Cni::None {
         return Vec::new();
@@ -21,13 +22,11 @@ pub fn steps(context: &Context, nodes: &[&Node]) -> Vec<Step> {
         "# shellcheck disable=SC2086\n\
          kubectl --kubeconfig=/etc/kubernetes/admin.conf wait --for=condition=Ready --timeout=60s node $NAMES >/dev/null 2>&1",
     );
-    let dns = Script::new(
-        "kubectl --kubeconfig=/etc/kubernetes/admin.conf wait --for=condition=Available --timeout=60s \\\n\
-         -n kube-system deployment/coredns >/dev/null 2>&1",
-    );
     vec![
         Step::wait("nodes are Ready", ready.set("NAMES", &names(nodes))).within(180).hint("rekindle status"),
-        Step::wait("CoreDNS is available", dns).within(180).hint("rekindle kubectl -- -n kube-system get pods -o wide"),
+        Step::wait("DNS answers", dns(context.cluster, "dns_answers")).within(180).hint(
+            "rekindle kubectl -- -n kube-system get pods -o wide",
+        ),
     ]
 }
 

@@ -7,6 +7,7 @@ use crate::failure::{Exit, Failure, file_error};
 use crate::loaded::Loaded;
 use crate::payload::{Obtained, obtain};
 use crate::report::Reporter;
+use crate::vault::Vault;
 use artifacts::Arch;
 use inventory::{Role, Source};
 use lab::{Lab, LabSpec, NodeSpec, RootfsSpec, Severity, Want};
@@ -24,7 +25,9 @@ pub async fn run(verb: &Verb, environment: &Environment, report: &Reporter) -> R
     match verb {
         Verb::Up(args) => {
             let path = nodes(args, environment, report).await?;
-            return up::run(&up_args(&path), environment, report).await.map(|exit| exit as i32);
+            let end = up::run(&up_args(&path), environment, report).await;
+            write_trust(&path, environment, report)?;
+            return end.map(|exit| exit as i32);
         }
         Verb::Nodes(args) => {
             let path = nodes(args, environment, report).await?;
@@ -116,6 +119,17 @@ async fn nodes(args: &LabUp, environment: &Environment, report: &Reporter) -> Re
     let text = wanted.inventory(&lab, &source);
     environment.write(&path, text.as_bytes(), 0o644).map_err(|error| file_error("cannot be written", &path, &error))?;
     Ok(path)
+}
+
+/// The lab's inventory is ours, so the line that a person would add is added.
+fn write_trust(path: &Path, environment: &Environment, report: &Reporter) -> Result<(), Failure> {
+    let loaded = Loaded::read(path, report)?;
+    if loaded.cluster().archive.trust.is_some() {
+        return Ok(());
+    }
+    let Some(key) = Vault::new(&loaded, &[], false, environment)?.trusted_root() else { return Ok(()) };
+    let text = loaded.text.replace("to = \"./archive\"\n", &format!("to = \"./archive\"\ntrust = \"{key}\"\n"));
+    environment.write(path, text.as_bytes(), 0o644).map_err(|error| file_error("cannot be written", path, &error))
 }
 
 /// What the lab is to be.

@@ -1,0 +1,1 @@
+../../../../tests/suite/engine.rs
