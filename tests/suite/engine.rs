@@ -65,7 +65,12 @@ fn told(report: &Report) -> String {
         lines.push(format!("{} {}: {:?}", stage.name, lane.on, lane.end));
         lines.extend(lane.steps.iter().map(|step| match &step.outcome {
             Outcome::Failed(failure) => {
-                format!("  {}: failed: {} [{}]", step.title, failure.reason, failure.tail().replace('\n', " | "))
+                format!(
+                    "  {}: failed: {} [{}]",
+                    step.title,
+                    failure.reason,
+                    failure.tail().replace('\n', " | ")
+                )
             }
             outcome => format!("  {}: {outcome:?}", step.title),
         }));
@@ -103,7 +108,8 @@ fn drain(events: &mut UnboundedReceiver<Event>) -> Vec<Event> {
 
 /// A step that leaves a line in a file, and is done when the line is there.
 fn mark(node: &FakeNode, name: &str) -> Step {
-    let done = Script::new("[ -f \"$FILE\" ] || { echo \"$FILE is missing\"; exit 1; }").set("FILE", &node.path(name));
+    let done = Script::new("[ -f \"$FILE\" ] || { echo \"$FILE is missing\"; exit 1; }")
+        .set("FILE", &node.path(name));
     let run = Script::new("echo done >>\"$FILE\"").set("FILE", &node.path(name));
     Step::run(format!("mark {name}"), done, run)
 }
@@ -111,7 +117,8 @@ fn mark(node: &FakeNode, name: &str) -> Step {
 /// Twelve steps of every kind.
 fn twelve(node: &FakeNode) -> Vec<Step> {
     let at = |name: &str| node.path(name);
-    let holds = Script::new("grep -q wanted \"$FILE\" || { echo 'is no wanted one'; exit 1; }").set("FILE", &at("leaf"));
+    let holds = Script::new("grep -q wanted \"$FILE\" || { echo 'is no wanted one'; exit 1; }")
+        .set("FILE", &at("leaf"));
     let secret = Script::new("cat >\"$FILE\"").set("FILE", &at("token")).input(Secret::new("tok-en value\n"));
     vec![
         Step::file(File::text(at("etc/one.conf"), "one\n'two' \"three\" $four `five`\n")),

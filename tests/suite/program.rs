@@ -4,7 +4,11 @@ use serde_json::Value;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 use tempfile::TempDir;
+
+/// Held by each test that has a lab: two at once starve each other on a small machine.
+pub static LAB: Mutex<()> = Mutex::new(());
 
 /// The binary and a home that is empty at first.
 pub struct Program {

@@ -1,20 +1,22 @@
 //! Running a plan: stage after stage, each lane on its host, every step proved there.
 
-use crate::blobs::{self, Blobs, Missing};
+use crate::blobs::Blobs;
 use crate::event::{Event, Events, tell};
 use crate::hosts::Hosts;
 use crate::lane::{Launch, LaunchError, digest, launch};
-use crate::preview::{Found, Preview, probe};
-use crate::report::{LaneEnd, LaneReport, Outcome, Report, StageReport, StepReport, Stopped};
+use crate::preview::{Found, Preview};
+use crate::report::{LaneEnd, LaneReport, Outcome, Report, Stopped};
 use crate::requirements;
 use follow::Follow;
 use futures_util::future::join_all;
-use std::collections::BTreeMap;
+use outline::{blob_of, empty_lane, empty_report, plan_hosts};
 use std::time::Duration;
-use step::{Body, Change, Digest, File, HostId, Lane, Order, Plan, Stage, Step};
+use step::{Change, HostId, Lane, Order, Plan, Stage, Step};
 use tokio::time::Instant;
 
+mod deliver;
 mod follow;
+mod outline;
 
 /// How a plan is run.
 #[derive(Clone, Copy, Debug)]
@@ -77,45 +79,6 @@ impl<'a> Run<'a> {
         self.settings.preview.is_none_or(|preview| preview.is_open(stage, host))
     }
 
-    /// Every host gets the blobs that it lacks, all hosts at once.
-    async fn send_blobs(&mut self) {
-        let hosts: Vec<&HostId> = plan_hosts(self.plan).into_iter().filter(|host| self.takes_part(host)).collect();
-        let this = &*self;
-        let send = |host| async move { (host, this.send_blobs_to(host).await) };
-        for (host, result) in join_all(hosts.into_iter().map(send)).await {
-            if let Err(reason) = result {
-                self.drop_host(host, reason);
-            }
-        }
-    }
-
-    async fn send_blobs_to(&self, host: &HostId) -> Result<(), String> {
-        let missing: Vec<Missing> = match self.settings.preview {
-            Some(preview) => preview.missing(host).to_vec(),
-            None => {
-                let steps: Vec<_> = self.steps_of(host).filter(|(_, step)| blob_of(step).is_some()).collect();
-                if steps.is_empty() {
-                    return Ok(());
-                }
-                let steps = steps.into_iter().map(|((stage, step), what)| ((stage, host.clone(), step), what));
-                let probed = probe(self.hosts, host, steps.collect(), self.settings.overwrite).await;
-                probed.map_err(|error| error.to_string())?.missing
-            }
-        };
-        let sent = blobs::send(self.hosts, host, self.settings.blobs, missing, self.events).await;
-        sent.map_err(|error| error.to_string())
-    }
-
-    /// Every step of a host, with its stage and its place in the lane.
-    fn steps_of(&self, host: &HostId) -> impl Iterator<Item = ((usize, usize), &'a Step)> {
-        let stages = self.plan.stages.iter().enumerate();
-        let lanes = stages.flat_map(|(index, stage)| stage.lanes.iter().map(move |lane| (index, lane)));
-        let lanes = lanes.filter(move |(_, lane)| lane.on == *host);
-        lanes.flat_map(|(stage, lane)| {
-            lane.steps.iter().enumerate().map(move |(index, step)| ((stage, index), step))
-        })
-    }
-
     async fn stage(&mut self, index: usize, stage: &'a Stage) -> Option<Stopped> {
         if let Some(stopped) = self.unmet_need(stage) {
             return Some(stopped);
@@ -146,14 +109,20 @@ impl<'a> Run<'a> {
         (left < at_least).then(|| Stopped::Needs { stage: stage.name.clone(), of, at_least, left })
     }
 
-    async fn run_stage(&mut self, index: usize, stage: &Stage, lanes: Vec<(usize, &Lane)>) -> Option<Stopped> {
+    async fn run_stage(
+        &mut self,
+        index: usize,
+        stage: &Stage,
+        lanes: Vec<(usize, &Lane)>,
+    ) -> Option<Stopped> {
         let only: Vec<&Lane> = lanes.iter().map(|(_, lane)| *lane).collect();
         let answers = requirements::ask(self.hosts, &only).await;
         let problems = self.note_requirements(index, stage, answers);
         if problems > 0 {
             return Some(Stopped::Requires { stage: stage.name.clone(), problems });
         }
-        let lanes: Vec<(usize, &Lane)> = lanes.into_iter().filter(|(_, lane)| self.takes_part(&lane.on)).collect();
+        let lanes: Vec<(usize, &Lane)> =
+            lanes.into_iter().filter(|(_, lane)| self.takes_part(&lane.on)).collect();
         match stage.order {
             Order::Together => {
                 let this = &*self;
@@ -269,52 +238,5 @@ impl<'a> Run<'a> {
         };
         let result: Result<(), LaunchError> = launch(&launching, &mut |line| follow.take(line)).await;
         follow.ended(result)
-    }
-
-    /// For each blob of a host, the last step that wants it in a lane that runs.
-    fn last_uses(&self, host: &HostId) -> BTreeMap<Digest, (usize, usize)> {
-        let open = self.steps_of(host).filter(|((stage, _), _)| self.is_open(*stage, host));
-        open.filter_map(|(place, step)| Some((blob_of(step)?, place))).collect()
-    }
-}
-
-fn blob_of(step: &Step) -> Option<Digest> {
-    match &step.change {
-        Change::File(File { body: Body::Blob { sha256, .. }, .. }) => Some(*sha256),
-        _ => None,
-    }
-}
-
-/// The hosts of a plan, each once, in the order in which they come.
-fn plan_hosts(plan: &Plan) -> Vec<&HostId> {
-    let mut hosts: Vec<&HostId> = Vec::new();
-    for lane in plan.stages.iter().flat_map(|stage| &stage.lanes) {
-        if !hosts.contains(&&lane.on) {
-            hosts.push(&lane.on);
-        }
-    }
-    hosts
-}
-
-fn empty_report(plan: &Plan) -> Report {
-    let stage = |stage: &Stage| StageReport {
-        name: stage.name.clone(),
-        took: Duration::ZERO,
-        lanes: stage.lanes.iter().map(empty_lane).collect(),
-    };
-    Report { stages: plan.stages.iter().map(stage).collect(), ..Report::default() }
-}
-
-fn empty_lane(lane: &Lane) -> LaneReport {
-    let step = |step: &Step| StepReport {
-        title: step.title.clone(),
-        outcome: Outcome::NotRun,
-        took: Duration::ZERO,
-        hint: step.hint.clone(),
-    };
-    LaneReport {
-        on: lane.on.clone(),
-        end: LaneEnd::NotRun("the plan did not come to it".to_owned()),
-        steps: lane.steps.iter().map(step).collect(),
     }
 }

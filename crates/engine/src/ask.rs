@@ -45,7 +45,8 @@ pub enum AskError {
 /// The host is not connected, did not answer `within`, or gave an answer that was not understood.
 pub async fn ask<T>(hosts: &Hosts, on: &HostId, ask: &Ask<T>, within: Duration) -> Result<T, AskError> {
     let deadline = || AskError::Deadline { host: on.clone(), within };
-    let output = tokio::time::timeout(within, run(hosts, on, &ask.script, within)).await.map_err(|_| deadline())?;
+    let output =
+        tokio::time::timeout(within, run(hosts, on, &ask.script, within)).await.map_err(|_| deadline())?;
     let output = output?;
     if output.status == 124 || output.status == 137 {
         return Err(deadline());
@@ -92,7 +93,11 @@ async fn run(hosts: &Hosts, on: &HostId, script: &Script, within: Duration) -> R
         .run(exec, &hosts.options, &mut |pipe, bytes| {
             let pipe = if pipe == Pipe::Out { &mut out } else { &mut err };
             pipe.extend_from_slice(bytes);
-            if out.len() + err.len() > MOST_OUTPUT { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if out.len() + err.len() > MOST_OUTPUT {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         })
         .await?;
     let stdout = String::from_utf8_lossy(&out);

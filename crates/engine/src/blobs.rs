@@ -88,7 +88,9 @@ pub(crate) async fn send(
     let host = hosts.get(on)?;
     let one = |missing: Missing| async move {
         let path = blobs.path(&missing.sha256).ok_or(BlobError::Unknown(missing.sha256))?;
-        Blob { digest: missing.sha256, size: missing.size, path, on, events }.send(hosts, host, missing.there).await
+        Blob { digest: missing.sha256, size: missing.size, path, on, events }
+            .send(hosts, host, missing.there)
+            .await
     };
     let mut sending = stream::iter(missing).map(one).buffer_unordered(AT_A_TIME);
     while let Some(result) = sending.next().await {

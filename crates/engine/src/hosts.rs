@@ -64,9 +64,11 @@ impl Hosts {
                 let id = target.id.clone();
                 let host = match target.reach {
                     Reach::Local => Ok(Host::Local(id.clone(), Meter::default())),
-                    Reach::Ssh(address) => SshHost::connect(id.clone(), address, options.layout.clone(), dialer)
-                        .await
-                        .map(|host| Host::Ssh(Box::new(host))),
+                    Reach::Ssh(address) => {
+                        SshHost::connect(id.clone(), address, options.layout.clone(), dialer)
+                            .await
+                            .map(|host| Host::Ssh(Box::new(host)))
+                    }
                 };
                 let event = match &host {
                     Ok(_) => Event::HostConnected { host: id.clone(), took: start.elapsed() },
@@ -120,7 +122,12 @@ impl Hosts {
 
 impl Host {
     /// Runs a command as root, or as ourselves on this machine.
-    pub(crate) async fn run(&self, exec: Exec, options: &Options, sink: Sink<'_>) -> Result<Ended, ExecError> {
+    pub(crate) async fn run(
+        &self,
+        exec: Exec,
+        options: &Options,
+        sink: Sink<'_>,
+    ) -> Result<Ended, ExecError> {
         match self {
             Self::Ssh(host) => host.run(exec, sink).await,
             Self::Local(id, meter) => {

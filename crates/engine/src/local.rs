@@ -16,7 +16,9 @@ pub(crate) async fn run(
     exec: Exec,
     sink: Sink<'_>,
 ) -> Result<Ended, ExecError> {
-    talk(layout, exec, sink).await.map_err(|source| ExecError::Lost { host: host.clone(), why: source.to_string() })
+    talk(layout, exec, sink)
+        .await
+        .map_err(|source| ExecError::Lost { host: host.clone(), why: source.to_string() })
 }
 
 async fn talk(layout: &Layout, mut exec: Exec, sink: Sink<'_>) -> io::Result<Ended> {

@@ -63,7 +63,11 @@ impl SshAddress {
 impl std::fmt::Display for SshAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { host, port, user, .. } = self;
-        if host.contains(':') { write!(f, "{user}@[{host}]:{port}") } else { write!(f, "{user}@{host}:{port}") }
+        if host.contains(':') {
+            write!(f, "{user}@[{host}]:{port}")
+        } else {
+            write!(f, "{user}@{host}:{port}")
+        }
     }
 }
 

@@ -3,14 +3,15 @@
 use crate::blobs::Missing;
 use crate::exec::{Exec, ExecError, Marked};
 use crate::hosts::{Host, Hosts};
-use crate::lane::{Line, Mode, Unrenderable, nonce, parse, render};
-use crate::redact::Redact;
+use crate::lane::{Mode, Unrenderable, nonce, render};
+use answers::Answers;
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::ops::ControlFlow;
 use std::time::Duration;
-use step::{Body, Change, Digest, File, HostId, Plan, Script, Step};
+use step::{Body, Change, Digest, File, HostId, Plan, Step};
+
+mod answers;
 
 /// What was found of every step of a plan.
 #[derive(Clone, Debug, Default)]
@@ -167,7 +168,14 @@ async fn probe_once(
     let mark = nonce();
     let numbered: Vec<_> = steps.iter().map(|(_, step)| *step).enumerate().collect();
     let blobs = blobs_of(&numbered);
-    let mut script = render(&numbered, Mode::Probe { detached: !host.is_local() }, &hosts.options.layout, &mark, overwrite, &|_| None)?;
+    let mut script = render(
+        &numbered,
+        Mode::Probe { detached: !host.is_local() },
+        &hosts.options.layout,
+        &mark,
+        overwrite,
+        &|_| None,
+    )?;
     let finish = script.rfind("finish\n").unwrap_or(script.len());
     let questions = blobs.keys().fold(String::new(), |mut text, digest| {
         let _ = writeln!(text, "blob {digest}");
@@ -175,11 +183,12 @@ async fn probe_once(
     });
     script.insert_str(finish, &questions);
     let limit = steps.iter().map(|(_, step)| step.within.min(LONGEST)).sum::<Duration>() + LONGEST;
-    let mut answers = Answers::new(&numbered);
+    let mut answers = Answers::new(&numbered, &hosts.options.layout.run);
     let mut marked = Marked::new(&mark);
     let mut sink = |pipe, bytes: &[u8]| marked.take(pipe, bytes, |line, _| answers.take(line));
     let run = host.run(Exec::new(script).limit(limit), &hosts.options, &mut sink);
-    let ended = tokio::time::timeout(limit + LONGEST, run).await.map_err(|_| ProbeError::Deadline(limit))??;
+    let ended =
+        tokio::time::timeout(limit + LONGEST, run).await.map_err(|_| ProbeError::Deadline(limit))??;
     if !answers.ended {
         return Err(marked.fault(on, host.user(), ended).into());
     }
@@ -196,93 +205,4 @@ fn blobs_of(steps: &[(usize, &Step)]) -> BTreeMap<Digest, u64> {
         _ => None,
     };
     steps.iter().filter_map(blob).collect()
-}
-
-struct Answers {
-    found: BTreeMap<usize, Found>,
-    current: BTreeMap<usize, Vec<u8>>,
-    store: BTreeMap<String, Option<u64>>,
-    redact: Redact,
-    ended: bool,
-}
-
-impl Answers {
-    fn new(steps: &[(usize, &Step)]) -> Self {
-        let mut redact = Redact::default();
-        steps.iter().for_each(|(_, step)| redact.note_step(step));
-        Self {
-            found: BTreeMap::new(),
-            current: BTreeMap::new(),
-            store: BTreeMap::new(),
-            redact,
-            ended: false,
-        }
-    }
-
-    fn take(&mut self, line: &str) -> ControlFlow<()> {
-        let clean = |text: &str| self.redact.apply(text);
-        match parse(line) {
-            Some(Line::Unchanged(step)) => drop(self.found.insert(step, Found::Done)),
-            Some(Line::Open(step, why)) => drop(self.found.insert(step, Found::Open(clean(&why)))),
-            Some(Line::Kept(step, why)) => drop(self.found.insert(step, Found::Kept(clean(&why)))),
-            Some(Line::Failed { step, reason, output }) => {
-                let last = output.trim().lines().last().unwrap_or_default();
-                let why = if last.is_empty() { reason } else { format!("{reason}: {last}") };
-                self.found.insert(step, Found::Unknown(clean(&why)));
-            }
-            Some(Line::Was(step, bytes)) => drop(self.current.insert(step, bytes)),
-            Some(Line::Blob(digest, part)) => drop(self.store.insert(digest, part)),
-            Some(Line::End) => {
-                self.ended = true;
-                return ControlFlow::Break(());
-            }
-            _ => {}
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn sum_up(mut self, steps: &[(Place, &Step)], blobs: &BTreeMap<Digest, u64>) -> Probed {
-        let mut probed = Probed { steps: Vec::new(), missing: Vec::new() };
-        for (number, (place, step)) in steps.iter().enumerate() {
-            let found = match &step.change {
-                Change::Wait(_) => Found::Waits,
-                _ => self.found.remove(&number).unwrap_or_else(|| Found::Unknown("no answer".to_owned())),
-            };
-            if let Change::File(File { body: Body::Blob { sha256, .. }, .. }) = &step.change {
-                let part = self.store.get(&sha256.hex()).copied().unwrap_or(Some(0));
-                let listed = probed.missing.iter().any(|missing: &Missing| missing.sha256 == *sha256);
-                if let (true, false, Some(there), Some(&size)) = (found.is_open(), listed, part, blobs.get(sha256)) {
-                    probed.missing.push(Missing { sha256: *sha256, size, there });
-                }
-            }
-            probed.steps.push((place.clone(), Previewed { found, current: self.current.remove(&number) }));
-        }
-        probed
-    }
-}
-
-impl Redact {
-    /// Notes every secret of a step.
-    pub(crate) fn note_step(&mut self, step: &Step) {
-        let mut script = |script: &Script| {
-            if let Some(input) = script.stdin() {
-                self.note(input);
-            }
-        };
-        match &step.change {
-            Change::Run { done_when, run } => {
-                script(done_when);
-                script(run);
-            }
-            Change::Wait(that) | Change::Require(that) => script(that),
-            Change::File(file) => {
-                if let step::Same::Holds(that) = &file.same {
-                    script(that);
-                }
-                if let Body::Secret(secret) = &file.body {
-                    self.note(secret);
-                }
-            }
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! What hosts say is cleaned before anybody sees it: no control characters, no secrets.
 
 use std::collections::BTreeSet;
-use step::Secret;
+use step::{Body, Change, Same, Script, Secret, Step};
 
 /// `text` without control characters, but for line ends and tabs: a host must not steer a terminal.
 pub(crate) fn clean(text: &str) -> String {
@@ -10,10 +10,13 @@ pub(crate) fn clean(text: &str) -> String {
 
 /// `text` without the names of spools, which say nothing: `RUN/lane.MARK/act: not found` is `act: not found`.
 pub(crate) fn without_spool(text: &str, run: &str) -> String {
-    let spool = format!("{run}/lane.");
-    let mut pieces = text.split(&spool);
-    let first = pieces.next().unwrap_or_default().to_owned();
-    pieces.fold(first, |text, piece| text + piece.split_once('/').map_or(piece, |(_, rest)| rest))
+    let cut = |text: String, kind: &str| {
+        let spool = format!("{run}/{kind}.");
+        let mut pieces = text.split(&spool);
+        let first = pieces.next().unwrap_or_default().to_owned();
+        pieces.fold(first, |text, piece| text + piece.split_once('/').map_or(piece, |(_, rest)| rest))
+    };
+    ["lane", "probe"].into_iter().fold(text.to_owned(), cut)
 }
 
 /// The secrets of a lane, struck out where a script repeats them.
@@ -34,6 +37,30 @@ impl Redact {
         let coded = base64::engine::general_purpose::STANDARD.encode(secret.expose());
         if coded.len() >= SHORTEST {
             self.0.insert(coded);
+        }
+    }
+
+    /// Notes every secret of a step.
+    pub(crate) fn note_step(&mut self, step: &Step) {
+        let mut script = |script: &Script| {
+            if let Some(input) = script.stdin() {
+                self.note(input);
+            }
+        };
+        match &step.change {
+            Change::Run { done_when, run } => {
+                script(done_when);
+                script(run);
+            }
+            Change::Wait(that) | Change::Require(that) => script(that),
+            Change::File(file) => {
+                if let Same::Holds(that) = &file.same {
+                    script(that);
+                }
+                if let Body::Secret(secret) = &file.body {
+                    self.note(secret);
+                }
+            }
         }
     }
 

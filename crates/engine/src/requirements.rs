@@ -14,7 +14,8 @@ pub(crate) type Answer = Result<BTreeMap<usize, Outcome>, ProbeError>;
 /// Asks the requirements of `lanes`, all hosts at once. Lanes without any are not asked.
 pub(crate) async fn ask<'a>(hosts: &Hosts, lanes: &[&'a Lane]) -> Vec<(&'a HostId, Answer)> {
     let one = |lane: &'a Lane| async move {
-        let required = lane.steps.iter().enumerate().filter(|(_, step)| matches!(step.change, Change::Require(_)));
+        let required =
+            lane.steps.iter().enumerate().filter(|(_, step)| matches!(step.change, Change::Require(_)));
         let steps: Vec<_> = required.map(|(index, step)| ((0, lane.on.clone(), index), step)).collect();
         if steps.is_empty() {
             return None;

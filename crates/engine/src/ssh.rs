@@ -152,7 +152,8 @@ impl SshHost {
         let mut tries = how.tries.max(1);
         loop {
             tries -= 1;
-            let dialed = tokio::time::timeout_at(end, self.dialer.dial_once(&self.address, &self.meter)).await;
+            let dialed =
+                tokio::time::timeout_at(end, self.dialer.dial_once(&self.address, &self.meter)).await;
             let error = match dialed {
                 Ok(Ok(new)) => {
                     *connection = Arc::new(new);

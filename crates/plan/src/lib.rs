@@ -9,6 +9,7 @@ pub mod kubeadm;
 mod parts;
 mod payload;
 mod render;
+mod running;
 mod standing;
 mod up;
 mod yaml;
@@ -23,6 +24,7 @@ pub use parts::etcd::QUORUM;
 pub use parts::preflight::{Problem, problems};
 pub use payload::{Image, Payload, Program};
 pub use render::{TemplateError, template};
+pub use running::{Running, running};
 pub use standing::{Known, Standing, standing};
 pub use up::up;
 

@@ -57,9 +57,10 @@ fn lane(context: &Context, node: &Node) -> Result<Lane, TemplateError> {
             steps.extend(kubelet::start());
             steps.extend(etcd::ready(context, node));
             steps.extend(control_plane::components(context, node)?);
-            let coordinates = context.growth == Growth::Laid && context.coordinates(node);
-            if coordinates {
-                steps.extend(addons::steps(context));
+            match context.growth {
+                Growth::Laid if context.coordinates(node) => steps.extend(addons::steps(context)),
+                Growth::Laid => {}
+                Growth::Added => steps.push(addons::administrators(context)),
             }
             steps.push(control_plane::mark(node));
         }

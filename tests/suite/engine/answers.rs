@@ -25,7 +25,8 @@ async fn an_answer_is_what_the_script_wrote_whatever_the_login_says() {
         Script::new("false; echo not reached"),
         Script::new("cat").input(Secret::new("first 'line'\nsecond $line")),
         Script::new("cat").input(Secret::new(vec![b'x', 0, 1, 10])),
-        Script::new("printf '%s|' \"$VALUE\" \"$#\" \"${USER-unset}\" \"$LC_ALL\"").set("VALUE", "it's $(id)"),
+        Script::new("printf '%s|' \"$VALUE\" \"$#\" \"${USER-unset}\" \"$LC_ALL\"")
+            .set("VALUE", "it's $(id)"),
         Script::new("echo MARK begin; echo MARK end 0"),
         Script::new("if"),
     ];
@@ -52,10 +53,12 @@ async fn a_question_without_an_answer_says_why() {
         let error = ask(&hosts, &node.id(), &Ask { script, parse: number }, within).await.unwrap_err();
         lines.push(format!("{what}: {error}"));
     }
-    let unknown = ask(&hosts, &HostId::new("cp9"), &Ask { script: Script::nothing(), parse: number }, SOON).await;
+    let unknown =
+        ask(&hosts, &HostId::new("cp9"), &Ask { script: Script::nothing(), parse: number }, SOON).await;
     lines.push(format!("no host: {}", unknown.unwrap_err()));
     node.faults.force_command("echo 'This account is not available.'; exit 1");
-    let shell = ask(&hosts, &node.id(), &Ask { script: Script::nothing(), parse: number }, SOON).await.unwrap_err();
+    let shell =
+        ask(&hosts, &node.id(), &Ask { script: Script::nothing(), parse: number }, SOON).await.unwrap_err();
     let AskError::Exec(shell) = shell else { panic!("{shell}") };
     lines.push(format!("a strange shell: {shell}\n  hint: {}", shell.hint().unwrap()));
     insta::assert_snapshot!("no_answers", lines.join("\n"));
@@ -67,7 +70,8 @@ async fn all_hosts_are_asked_at_once_and_none_waits_for_another() {
     let hosts = connect(&[&nodes[0], &nodes[1], &nodes[2]]).await;
     nodes[1].faults.force_command("sleep 600");
     nodes[2].faults.cut(crate::fake_node::When::Exec(1), false);
-    let answers = ask_all(&hosts, &Ask { script: Script::new("echo 7"), parse: number }, Duration::from_secs(3)).await;
+    let answers =
+        ask_all(&hosts, &Ask { script: Script::new("echo 7"), parse: number }, Duration::from_secs(5)).await;
     let shown: Vec<String> = answers
         .iter()
         .map(|(host, answer)| match answer {

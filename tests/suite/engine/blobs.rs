@@ -63,11 +63,16 @@ async fn blobs_are_sent_installed_and_not_sent_again() {
     let largest = std::fs::read(node.path("bin/3")).unwrap();
     assert_eq!(Digest::of(&largest), files.digests[3].0);
     assert_eq!(store(&node), 0, "what is installed is stored no more");
-    let told_bytes = drain(&mut seen).into_iter().filter_map(|event| match event {
-        Event::BlobProgress { sha256, sent, size, .. } if sha256 == files.digests[3].0 => Some((sent, size)),
-        _ => None,
-    });
-    assert_eq!(told_bytes.last(), Some((3_000_000, 3_000_000)));
+    let progress: Vec<(u64, u64)> = drain(&mut seen)
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::BlobProgress { sha256, sent, size, .. } if sha256 == files.digests[3].0 => {
+                Some((sent, size))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(progress.last(), Some(&(3_000_000, 3_000_000)));
     let before = report.traffic[&node.id()].sent;
     let second = run(&hosts, &plan, &files, &events).await;
     assert_eq!(second.changed(), 0);

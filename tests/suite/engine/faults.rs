@@ -94,11 +94,16 @@ async fn a_lane_that_is_killed_is_a_failure_and_leaves_no_secrets() {
     };
     let (report, ()) = tokio::join!(apply_with(&hosts, &plan_of_two, false, &events), kill);
     insta::assert_snapshot!("killed_lane", told(&report));
-    // What the kill left behind is removed by the next lane.
+    let left = |what: &str| {
+        let script = format!("{what} {} || true", node.beside("run").display());
+        let left = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+        String::from_utf8(left.stdout).unwrap()
+    };
+    assert_eq!(left("grep -rl tok-en"), "");
+    let spool = left("ls");
+    // The rest of what the kill left behind is removed by the next lane.
     assert!(apply(&hosts, &plan(node.id(), vec![mark(&node, "a")])).await.is_complete());
-    let script = format!("grep -rl 'tok-en' {} || true", node.beside("run").display());
-    let left = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
-    assert_eq!(String::from_utf8(left.stdout).unwrap(), "");
+    assert!(!left("ls").contains(spool.trim()), "{spool}");
 }
 
 /// A step that takes a second, and leaves two lines with nothing between them.

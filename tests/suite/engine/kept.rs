@@ -51,7 +51,9 @@ async fn the_record_of_a_write_is_what_sha256sum_checks() {
 async fn what_a_probe_calls_changed_is_kept_unless_overwritten() {
     let node = FakeNode::start("cp1").await;
     let hosts = connect(&[&node]).await;
-    let done = Script::new("case $(cat \"$FILE\" 2>/dev/null) in ours) ;; '') exit 1 ;; *) echo 'edited'; exit 3 ;; esac");
+    let done = Script::new(
+        "case $(cat \"$FILE\" 2>/dev/null) in ours) ;; '') exit 1 ;; *) echo 'edited'; exit 3 ;; esac",
+    );
     let run = Script::new("echo ours >\"$FILE\"");
     let set = |script: Script| script.set("FILE", &node.path("map"));
     let leaf = File::text(node.path("leaf"), "ours\n").holds(done.clone().set("FILE", &node.path("leaf")));
@@ -65,4 +67,17 @@ async fn what_a_probe_calls_changed_is_kept_unless_overwritten() {
     let overwritten = apply_with(&hosts, &plan, true, &no_events()).await;
     assert_eq!(outcomes(&overwritten), [Outcome::Changed, Outcome::Changed]);
     assert_eq!(std::fs::read_to_string(node.path("leaf")).unwrap(), "ours\n");
+}
+
+#[tokio::test]
+async fn a_file_of_ours_is_removed_and_a_changed_one_is_kept() {
+    let node = FakeNode::start("cp1").await;
+    let hosts = connect(&[&node]).await;
+    let file = |name: &str| File::text(node.path(name), "ours\n").unless_changed();
+    let absent = |name: &str| Step::file(File::absent(node.path(name)).unless_changed());
+    let both = vec![Step::file(file("one")), Step::file(file("two"))];
+    assert!(apply(&hosts, &plan(node.id(), both)).await.is_complete());
+    std::fs::write(node.path("two"), "theirs\n").unwrap();
+    let report = apply(&hosts, &plan(node.id(), vec![absent("one"), absent("two")])).await;
+    assert_eq!(outcomes(&report), [Outcome::Changed, Outcome::Kept("is there, by another hand".to_owned())]);
 }

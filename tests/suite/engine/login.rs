@@ -44,7 +44,8 @@ async fn a_host_whose_key_is_not_the_known_one_gets_nothing() {
     errors.push(refused(node.target(), options).await);
     assert_eq!(node.faults.execs(), 0);
     let mut text = errors.iter().map(shown).collect::<Vec<_>>().join("\n");
-    text = text.replace(&node.fingerprint(), "SHA256:ITS-OWN").replace(&other.fingerprint(), "SHA256:ANOTHER");
+    text =
+        text.replace(&node.fingerprint(), "SHA256:ITS-OWN").replace(&other.fingerprint(), "SHA256:ANOTHER");
     insta::assert_snapshot!("host_keys", text);
 }
 
@@ -93,7 +94,8 @@ async fn a_refused_login_names_what_was_tried() {
 async fn the_agents_keys_are_tried() {
     let node = FakeNode::start("cp1").await;
     let socket = node.beside("agent");
-    let Ok(mut agent) = std::process::Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).spawn() else {
+    let Ok(mut agent) = std::process::Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).spawn()
+    else {
         println!("skipped: no ssh-agent here");
         return;
     };
@@ -106,7 +108,8 @@ async fn the_agents_keys_are_tried() {
     let mut options = node.options();
     let identity = options.ssh.identities.remove(0);
     std::process::Command::new("chmod").arg("600").arg(&identity).status().unwrap();
-    let added = std::process::Command::new("ssh-add").arg(identity).env("SSH_AUTH_SOCK", &socket).output().unwrap();
+    let added =
+        std::process::Command::new("ssh-add").arg(identity).env("SSH_AUTH_SOCK", &socket).output().unwrap();
     options.ssh.agent = Some(socket);
     let (_, failed) = Hosts::connect(vec![node.target()], options, &no_events()).await;
     agent.kill().unwrap();
@@ -131,9 +134,8 @@ async fn hosts_behind_a_bastion_share_its_connection() {
     bastion.faults.hang();
     let mut impatient = all;
     impatient.ssh.connect_within = Duration::from_secs(1);
-    let error = refused(via(&one), impatient.clone()).await;
+    let error = refused(via(&one), impatient).await;
     assert!(matches!(error, ConnectError::Unreachable { .. } | ConnectError::Bastion(_)), "{error}");
-    impatient.ssh.pinned.retain(|(name, _)| !name.contains(&bastion.address.port().to_string()));
 }
 
 /// sudo, as far as we use it: asks by `-p`, knows one password, and counts how often it was asked.
@@ -164,7 +166,10 @@ exec "$@"
 async fn a_user_who_is_not_root_becomes_root_by_sudo() {
     let node = FakeNode::start("cp1").await;
     let folder = node.beside("");
-    write_program(&node.beside("bin/sudo"), &SUDO.replace("@FOLDER@", folder.to_str().unwrap().trim_end_matches('/')));
+    write_program(
+        &node.beside("bin/sudo"),
+        &SUDO.replace("@FOLDER@", folder.to_str().unwrap().trim_end_matches('/')),
+    );
     let asked = || std::fs::read_to_string(node.beside("asked")).unwrap_or_default().lines().count();
     let plan = plan(node.id(), twelve(&node));
     let mut options = node.options();

@@ -42,7 +42,7 @@ async fn a_file_is_put_back_in_bytes_mode_owner_and_kind() {
         "true",
         "echo other >FILE",
         "chmod 0644 FILE",
-        "chown 12:13 FILE",
+        "chown 4242:4243 FILE",
         "rm FILE",
         "rm FILE; ln -s /etc/passwd FILE",
         "rm FILE; mkfifo FILE",
@@ -53,11 +53,15 @@ async fn a_file_is_put_back_in_bytes_mode_owner_and_kind() {
     let mut lines = Vec::new();
     for spoil in spoil {
         let script = spoil.replace(".TEMP", &node.path("etc/.file.rekindle")).replace("FILE", &file);
-        std::process::Command::new("sh").args(["-c", &format!("mkdir -p $(dirname {file}); {script}")]).status().unwrap();
+        std::process::Command::new("sh")
+            .args(["-c", &format!("mkdir -p $(dirname {file}); {script}")])
+            .status()
+            .unwrap();
         let before = engine::preview(&hosts, &plan, false).await;
         let found = before.get(0, &node.id(), 0).unwrap().clone();
         let report = apply(&hosts, &plan).await;
-        let script = format!("stat -c '%F %a %U:%G' {file}; cat {file}; ls -A $(dirname {file}) | tr '\\n' ' '");
+        let script =
+            format!("stat -c '%F %a %U:%G' {file}; cat {file}; ls -A $(dirname {file}) | tr '\\n' ' '");
         let after = std::process::Command::new("sh").args(["-c", &script]).output().unwrap().stdout;
         let after = String::from_utf8(after).unwrap().trim().replace('\n', ", ");
         lines.push(format!("{spoil}\n  {:?}\n  {:?}\n  {after}", found.found, outcomes(&report)[0]));
@@ -93,23 +97,42 @@ async fn what_fails_is_told_with_its_last_words() {
 }
 
 #[tokio::test]
-async fn forty_files_cost_few_processes_when_nothing_changes() {
+async fn forty_files_cost_few_programs_when_nothing_changes() {
     let node = FakeNode::start("cp1").await;
+    let ran = node.beside("ran");
+    for tool in [
+        "stat",
+        "sha256sum",
+        "mv",
+        "rm",
+        "mkdir",
+        "chmod",
+        "chown",
+        "cp",
+        "cat",
+        "tail",
+        "head",
+        "id",
+        "wc",
+        "sh",
+    ] {
+        let text = format!("#!/bin/sh\necho {tool} >>'{}'\nexec /usr/bin/{tool} \"$@\"\n", ran.display());
+        crate::fake_node::write_program(&node.beside("bin").join(tool), &text);
+    }
     let hosts = connect(&[&node]).await;
     let file = |i: usize| Step::file(File::text(node.path(&format!("etc/{i}")), format!("file {i}\n")));
     let plan = plan(node.id(), (0..40).map(file).collect());
-    assert_eq!(apply(&hosts, &plan).await.changed(), 40);
-    let count = || {
-        let stat = std::fs::read_to_string("/proc/stat").unwrap();
-        let line = stat.lines().find(|line| line.starts_with("processes ")).unwrap().to_owned();
-        line.split(' ').nth(1).unwrap().parse::<u64>().unwrap()
-    };
-    // Other tests start processes too: the smallest of a few runs is ours.
-    let mut least = u64::MAX;
-    for _ in 0..5 {
-        let before = count();
-        assert_eq!(apply(&hosts, &plan).await.changed(), 0);
-        least = least.min(count() - before);
+    let mut counts = Vec::new();
+    for changed in [40, 0] {
+        std::fs::write(&ran, "").unwrap();
+        assert_eq!(apply(&hosts, &plan).await.changed(), changed);
+        let ran = std::fs::read_to_string(&ran).unwrap();
+        counts.push((
+            ran.lines().filter(|tool| ["stat", "sha256sum"].contains(tool)).count(),
+            ran.lines().count(),
+        ));
     }
-    assert!(least < 60, "{least} processes");
+    let [(looks, all), (looks_again, all_again)] = counts[..] else { panic!("{counts:?}") };
+    assert!(looks <= 5 && all < 80, "{looks} looks, {all} programs for 40 new files");
+    assert!(looks_again == 2 && all_again < 20, "{looks_again} looks, {all_again} programs for 40 old ones");
 }

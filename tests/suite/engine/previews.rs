@@ -28,7 +28,11 @@ async fn a_preview_tells_what_would_be_done_and_changes_nothing() {
         .map(|(_, _, step, previewed)| {
             let title = &plan.stages[0].lanes[0].steps[step].title;
             let current = previewed.current.as_ref().map(|bytes| String::from_utf8_lossy(bytes));
-            format!("{title}: {:?}{}", previewed.found, current.map(|text| format!(" {text:?}")).unwrap_or_default())
+            format!(
+                "{title}: {:?}{}",
+                previewed.found,
+                current.map(|text| format!(" {text:?}")).unwrap_or_default()
+            )
         })
         .collect();
     insta::assert_snapshot!("preview", masked(&lines.join("\n")));

@@ -48,7 +48,10 @@ fn sshd(node: &FakeNode) -> Option<(Sshd, u16, String)> {
         at("authorized"),
     );
     std::fs::write(at("config"), config).ok()?;
-    let child = Command::new("/usr/sbin/sshd").args(["-D", "-e", "-f", &at("config"), "-E", &at("log")]).spawn().ok()?;
+    let child = Command::new("/usr/sbin/sshd")
+        .args(["-D", "-e", "-f", &at("config"), "-E", &at("log")])
+        .spawn()
+        .ok()?;
     let key = std::fs::read_to_string(at("rsa.pub")).ok()?;
     Some((Sshd(child), port, key))
 }
@@ -76,7 +79,11 @@ async fn openssh_serves_plans_answers_and_blobs() {
     let blob = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(blob.path(), &bytes).unwrap();
     let digest = step::Digest::of(&bytes);
-    plan.stages[0].lanes[0].steps.push(Step::file(File::program(node.path("bin/p"), digest, bytes.len() as u64)));
+    plan.stages[0].lanes[0].steps.push(Step::file(File::program(
+        node.path("bin/p"),
+        digest,
+        bytes.len() as u64,
+    )));
     let mut blobs = Blobs::new();
     blobs.insert(digest, blob.path());
     let settings = Settings { preview: None, blobs: &blobs, overwrite: false };
@@ -84,7 +91,8 @@ async fn openssh_serves_plans_answers_and_blobs() {
     assert!(report.is_complete(), "{}", told(&report));
     assert!(engine::preview(&hosts, &plan, false).await.nothing_to_do());
     // More questions at a time than sshd allows sessions.
-    let ask = step::Ask { script: Script::new("echo 7"), parse: |output| Ok(output.stdout.trim().to_owned()) };
+    let ask =
+        step::Ask { script: Script::new("echo 7"), parse: |output| Ok(output.stdout.trim().to_owned()) };
     let one = || async { engine::ask(&hosts, &node.id(), &ask, Duration::from_secs(60)).await.unwrap() };
     let (mut asked, mut set) = (0, Vec::new());
     while asked < 40 {
@@ -108,7 +116,11 @@ async fn join<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
                 *output = Some(value);
             }
         }
-        if outputs.iter().all(Option::is_some) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        if outputs.iter().all(Option::is_some) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
     })
     .await;
     outputs.into_iter().flatten().collect()

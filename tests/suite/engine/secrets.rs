@@ -40,7 +40,11 @@ async fn a_secret_is_in_no_event_journal_argument_environment_or_error() {
     let leaks = Script::new("cat; cat \"$KEY\" >&2; exit 3").set("KEY", &at("key")).input(secret("act"));
     let steps = vec![
         Step::file(File::secret(at("key"), secret("file"))),
-        Step::run("probe", Script::new("cat; [ -s \"$KEY\" ]").set("KEY", &at("key")).input(secret("probe")), leaks.clone()),
+        Step::run(
+            "probe",
+            Script::new("cat; [ -s \"$KEY\" ]").set("KEY", &at("key")).input(secret("probe")),
+            leaks.clone(),
+        ),
         Step::run("act", Script::new("cat; exit 1").input(secret("reason")), leaks),
     ];
     let plan = plan(node.id(), steps);
@@ -70,9 +74,17 @@ async fn a_secret_is_in_no_event_journal_argument_environment_or_error() {
         assert!(!text.contains("poison-"), "{place}: {text}");
         assert!(!text.is_empty() || place.starts_with("arguments"), "{place} is empty");
     }
-    assert!(matches!(&outcomes(&report)[2], Outcome::Failed(failure) if failure.output.contains("[secret]")), "{report:?}");
+    assert!(
+        matches!(&outcomes(&report)[2], Outcome::Failed(failure) if failure.output.contains("[secret]")),
+        "{report:?}"
+    );
     assert_eq!(std::fs::read_to_string(at("key")).unwrap(), poison("file"));
-    let left = std::process::Command::new("grep").arg("-rl").arg("poison-").arg(node.beside("run")).output().unwrap();
+    let left = std::process::Command::new("grep")
+        .arg("-rl")
+        .arg("poison-")
+        .arg(node.beside("run"))
+        .output()
+        .unwrap();
     assert_eq!(String::from_utf8(left.stdout).unwrap(), "", "nothing is left in the spool");
 }
 

@@ -25,7 +25,11 @@ async fn a_host_that_fails_takes_no_part_in_later_stages() {
                 Order::Together,
                 vec![lane(&one, vec![failing()]), lane(&two, vec![mark(&two, "a")]), lane(&three, vec![])],
             ),
-            stage("second", Order::Together, vec![lane(&one, vec![mark(&one, "b")]), lane(&two, vec![mark(&two, "b")])]),
+            stage(
+                "second",
+                Order::Together,
+                vec![lane(&one, vec![mark(&one, "b")]), lane(&two, vec![mark(&two, "b")])],
+            ),
         ],
     };
     insta::assert_snapshot!("host_drops_out", told(&apply(&hosts, &plan).await));
@@ -42,9 +46,8 @@ async fn one_by_one_stops_at_the_first_failure() {
         lane(&three, vec![mark(&three, "a")]),
     ];
     let later = vec![lane(&one, vec![mark(&one, "b")]), lane(&three, vec![mark(&three, "b")])];
-    let plan = Plan {
-        stages: vec![stage("roll", Order::OneByOne, lanes), stage("later", Order::Together, later)],
-    };
+    let plan =
+        Plan { stages: vec![stage("roll", Order::OneByOne, lanes), stage("later", Order::Together, later)] };
     insta::assert_snapshot!("one_by_one", told(&apply(&hosts, &plan).await));
 }
 
@@ -55,8 +58,11 @@ async fn a_stage_starts_while_its_needs_hold() {
     let all = || vec![one.id(), two.id(), three.id()];
     let mut stages = Vec::new();
     for (name, fails) in [("first", None), ("second", Some(0)), ("third", Some(1)), ("fourth", None)] {
-        let steps = |i: usize, node: &FakeNode| if fails == Some(i) { vec![failing()] } else { vec![mark(node, name)] };
-        let lanes = [&one, &two, &three].iter().enumerate().map(|(i, node)| lane(node, steps(i, node))).collect();
+        let steps = |i: usize, node: &FakeNode| {
+            if fails == Some(i) { vec![failing()] } else { vec![mark(node, name)] }
+        };
+        let lanes =
+            [&one, &two, &three].iter().enumerate().map(|(i, node)| lane(node, steps(i, node))).collect();
         let mut stage = stage(name, Order::Together, lanes);
         stage.needs = Needs { of: all(), at_least: 2 };
         stages.push(stage);
@@ -89,6 +95,8 @@ async fn all_problems_of_all_hosts_are_told_before_anything_is_changed() {
     insta::assert_snapshot!("requirements", told(&apply(&hosts, &plan).await));
     let nothing = |node: &FakeNode| std::fs::read_dir(node.path("")).unwrap().count() == 0;
     assert!(nothing(&one) && nothing(&two) && nothing(&three));
-    let good = Plan { stages: vec![stage("prepare", Order::Together, vec![lane(&two, vec![good(), mark(&two, "a")])])] };
+    let good = Plan {
+        stages: vec![stage("prepare", Order::Together, vec![lane(&two, vec![good(), mark(&two, "a")])])],
+    };
     assert_eq!(outcomes(&apply(&hosts, &good).await), [Outcome::Unchanged, Outcome::Changed]);
 }

@@ -103,8 +103,10 @@ impl Faults {
     /// Output is on its way: whether the connection is cut before it, or after it.
     pub(super) fn output(&self, bytes: &[u8]) -> (bool, bool) {
         let text = String::from_utf8_lossy(bytes);
-        let before = self.fires(|when| matches!(when, When::BeforeOutput(needle) if text.contains(needle.as_str())));
-        let after = self.fires(|when| matches!(when, When::AfterOutput(needle) if text.contains(needle.as_str())));
+        let before =
+            self.fires(|when| matches!(when, When::BeforeOutput(needle) if text.contains(needle.as_str())));
+        let after =
+            self.fires(|when| matches!(when, When::AfterOutput(needle) if text.contains(needle.as_str())));
         (before, after)
     }
 

@@ -50,7 +50,10 @@ impl FakeNode {
         let seed = u8::try_from(SEED.fetch_add(1, Ordering::Relaxed) % 250).unwrap();
         let folder = TempDir::new().unwrap();
         for (file, text) in [("systemd-run", SYSTEMD_RUN), ("systemctl", SYSTEMCTL)] {
-            write_program(&folder.path().join("bin").join(file), &text.replace("@FOLDER@", &path(folder.path())));
+            write_program(
+                &folder.path().join("bin").join(file),
+                &text.replace("@FOLDER@", &path(folder.path())),
+            );
         }
         for sub in ["units", "root", "state"] {
             std::fs::create_dir_all(folder.path().join(sub)).unwrap();
@@ -94,7 +97,10 @@ impl FakeNode {
             layout: Layout {
                 run: path(&self.folder.path().join("run")),
                 state: path(&self.folder.path().join("state")),
-                path: format!("{}/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", path(self.folder.path())),
+                path: format!(
+                    "{}/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                    path(self.folder.path())
+                ),
             },
             reconnect: Reconnect { tries: 3, within: Duration::from_secs(10) },
         }
@@ -151,7 +157,10 @@ fn kill_session(leader: &str) {
         let Some((pid, rest)) = stat.split_once(' ') else { continue };
         let session = rest.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(3));
         if session == Some(leader) {
-            let _ = std::process::Command::new("kill").args(["-9", pid]).stderr(std::process::Stdio::null()).status();
+            let _ = std::process::Command::new("kill")
+                .args(["-9", pid])
+                .stderr(std::process::Stdio::null())
+                .status();
         }
     }
 }

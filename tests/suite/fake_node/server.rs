@@ -134,7 +134,14 @@ impl server::Handler for Handler {
         }
         session.channel_success(id)?;
         let programs = self.programs.clone();
-        tokio::spawn(session::run(channel, command, programs, number, self.faults.clone(), self.cutter.clone()));
+        tokio::spawn(session::run(
+            channel,
+            command,
+            programs,
+            number,
+            self.faults.clone(),
+            self.cutter.clone(),
+        ));
         Ok(())
     }
 }

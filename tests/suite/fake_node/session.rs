@@ -18,7 +18,9 @@ pub(super) async fn run(
     faults: Arc<Faults>,
     cutter: Cutter,
 ) {
-    let command = faults.forced().unwrap_or_else(|| format!("echo 'Welcome to this node'; echo warning >&2; {command}"));
+    let command = faults
+        .forced()
+        .unwrap_or_else(|| format!("echo 'Welcome to this node'; echo warning >&2; {command}"));
     let mut child = Command::new("/bin/sh")
         .args(["-c", &command])
         .env("PATH", format!("{programs}:/usr/sbin:/usr/bin:/sbin:/bin"))
@@ -27,7 +29,8 @@ pub(super) async fn run(
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let (stdin, stdout, stderr) = (child.stdin.take().unwrap(), child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let (stdin, stdout, stderr) =
+        (child.stdin.take().unwrap(), child.stdout.take().unwrap(), child.stderr.take().unwrap());
     let (input, output) = channel.split();
     let feed = tokio::spawn(feed(input, stdin, faults.clone(), cutter.clone()));
     tokio::join!(
@@ -81,7 +84,8 @@ async fn pass(
             Some(ext) => to.extended_data_bytes(ext, piece).await,
         };
         if after {
-            let _ = tokio::time::timeout(std::time::Duration::from_millis(50), std::future::pending::<()>()).await;
+            let _ = tokio::time::timeout(std::time::Duration::from_millis(50), std::future::pending::<()>())
+                .await;
             cutter.cut();
         }
         if sent.is_err() || before || after {

@@ -19,7 +19,13 @@ pub(super) struct Follow<'a> {
 
 impl<'a> Follow<'a> {
     /// `asked` holds what came of the lane's requirements; spools lie in `run`.
-    pub(super) fn new(lane: &Lane, stage: &'a str, asked: LaneReport, run: &'a str, events: &'a Events) -> Self {
+    pub(super) fn new(
+        lane: &Lane,
+        stage: &'a str,
+        asked: LaneReport,
+        run: &'a str,
+        events: &'a Events,
+    ) -> Self {
         let mut redact = Redact::default();
         lane.steps.iter().for_each(|step| redact.note_step(step));
         let started = vec![None; lane.steps.len()];
@@ -41,7 +47,8 @@ impl<'a> Follow<'a> {
             _ => return,
         };
         let now = Instant::now();
-        let Some(told) = self.report.steps.get_mut(step).filter(|told| told.outcome == Outcome::NotRun) else {
+        let Some(told) = self.report.steps.get_mut(step).filter(|told| told.outcome == Outcome::NotRun)
+        else {
             return;
         };
         told.outcome = outcome.clone();
@@ -53,7 +60,8 @@ impl<'a> Follow<'a> {
     }
 
     fn start(&mut self, step: usize) {
-        let (Some(started @ None), Some(told)) = (self.started.get_mut(step), self.report.steps.get(step)) else {
+        let (Some(started @ None), Some(told)) = (self.started.get_mut(step), self.report.steps.get(step))
+        else {
             return;
         };
         *started = Some(Instant::now());

@@ -69,11 +69,11 @@ mod tests {
 
     #[test]
     fn a_lane_is_the_same_when_only_what_changes_each_run_differs() {
-        let leaf = |body: &str| Step::file(File::secret("/leaf", Secret::new(body)).holds(Script::new("test")));
+        let leaf =
+            |body: &str| Step::file(File::secret("/leaf", Secret::new(body)).holds(Script::new("test")));
         let key = |body: &str| Step::file(File::secret("/key", Secret::new(body)));
-        let token = |body: &str| {
-            Step::run("token", Script::nothing(), Script::new("cat").input(Secret::new(body)))
-        };
+        let token =
+            |body: &str| Step::run("token", Script::nothing(), Script::new("cat").input(Secret::new(body)));
         let text = |body: &str| Step::file(File::text("/text", body));
         let cases = [
             ("the body of a file that need only hold", leaf("a"), leaf("b"), true),
@@ -83,8 +83,9 @@ mod tests {
             ("a deadline", text("a").within(1), text("a").within(2), false),
         ];
         for (what, one, other, same) in cases {
-            assert_eq!(digest(&[one.clone()], false) == digest(&[other], false), same, "{what}");
-            assert_ne!(digest(&[one.clone()], false), digest(&[one], true), "overwriting is another lane");
+            let (one, other) = ([one], [other]);
+            assert_eq!(digest(&one, false) == digest(&other, false), same, "{what}");
+            assert_ne!(digest(&one, false), digest(&one, true), "overwriting is another lane");
         }
     }
 }

@@ -76,9 +76,26 @@ mod tests {
     #[test]
     fn lines_are_understood() {
         let cases = [
-            "3 started", "3 unchanged", "0 changed", "4 kept was changed by hand", "5 open is missing", "5 open ",
-            "6 failed bm8K exited with 1", "6 failed  is a directory", "7 was aGk=", "blob ab12 whole", "blob ab12 17",
-            "end", "gone", "waiting", "attached 00ff", "refused no systemd", "6 failed !! x", "8 melted", "x", "",
+            "3 started",
+            "3 unchanged",
+            "0 changed",
+            "4 kept was changed by hand",
+            "5 open is missing",
+            "5 open ",
+            "6 failed bm8K exited with 1",
+            "6 failed  is a directory",
+            "7 was aGk=",
+            "blob ab12 whole",
+            "blob ab12 17",
+            "end",
+            "gone",
+            "waiting",
+            "attached 00ff",
+            "refused no systemd",
+            "6 failed !! x",
+            "8 melted",
+            "x",
+            "",
         ];
         let shown: Vec<String> = cases.iter().map(|line| format!("{line:30} {:?}", parse(line))).collect();
         insta::assert_snapshot!(shown.join("\n"));

@@ -89,7 +89,7 @@ look() {
         fi
         eval "P_$n=\$path K_$n=\$kind M_$n=\$mode U_$n=\$mask O_$n=\$owner W_$n=\$want H_$n=\$how S_$n=\$show N_$n=\$record"
         eval "T_$n=\$type A_$n=\$smode B_$n=\$sowner"
-        case $kind:$how:$type in file:bytes:regular* | file:unless:regular*) set -- "$@" "$path" ;; esac
+        case $kind:$how:$type in file:bytes:regular* | *:unless:regular*) set -- "$@" "$path" ;; esac
     done <"$DIR/wanted"
     exec 4<&-
     : >"$DIR/sums"
@@ -108,6 +108,10 @@ judge() {
     eval "path=\$P_$1 kind=\$K_$1 mode=\$M_$1 owner=\$O_$1 want=\$W_$1 how=\$H_$1 record=\$N_$1"
     eval "type=\$T_$1 smode=\$A_$1 sowner=\$B_$1"
     state='done' reason='' found=''
+    if [ "$sum_path" = "$path" ]; then
+        found=$sum
+        next_sum
+    fi
     case $kind:$type in
     absent:none) ;;
     *:directory) state=bad reason='is a directory' ;;
@@ -119,14 +123,7 @@ judge() {
         ;;
     link:* | file:[!r]*) state=write reason="is a $type" ;;
     file:*)
-        found=$want
-        if [ "$how" != holds ]; then
-            found=
-            if [ "$sum_path" = "$path" ]; then
-                found=$sum
-                next_sum
-            fi
-        fi
+        [ "$how" != holds ] || found=$want
         if [ "$found" != "$want" ]; then
             state=write reason='has other bytes'
         elif [ "$smode" != "$mode" ]; then
@@ -380,14 +377,15 @@ begin() {
     rm -f -- "$DIR/lane"
     if [ "$DETACHED" = 1 ]; then
         exec >>"$DIR/out" 2>>"$DIR/err" </dev/null
-        for other in "${DIR%/*}"/lane.*; do
+        for other in "${DIR%/*}"/lane.* "${DIR%/*}"/probe.*; do
             [ "$other" != "$DIR" ] || continue
-            first "$other/owner" 2>/dev/null
-            if [ -n "$LINE" ] && kill -0 "$LINE" 2>/dev/null; then continue; fi
+            first "$other/owner"
+            # Without an owner yet, it is being made.
+            if [ -z "$LINE" ] || kill -0 "$LINE" 2>/dev/null; then continue; fi
             rm -rf -- "$other"
         done
     fi
     trap 'rm -f -- "$DIR/probe" "$DIR/act" "$DIR"/*.in "$DIR/why" "$DIR/said" "$DIR/acted" "$DIR/noise"' EXIT
-    trap 'exit 143' TERM INT HUP
+    trap 'exit 143' TERM INT HUP PIPE
     printf '%s\n' "$$" >"$DIR/pid"
 }

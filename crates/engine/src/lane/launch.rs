@@ -83,7 +83,8 @@ async fn attempt(
     let mode = Mode::Apply { detached: !host.is_local() };
     let lane = render(launch.steps, mode, layout, &mark, launch.overwrite, launch.last_use)?;
     let limits = Limits::of(launch.steps);
-    let script = settings(launch, host, &mark, resume, lane.len(), &limits) + &stripped(include_str!("launch.sh"));
+    let script =
+        settings(launch, host, &mark, resume, lane.len(), &limits) + &stripped(include_str!("launch.sh"));
     let exec = Exec::new(script).rest(Box::new(Cursor::new(Exposed(Secret::new(lane)))));
     resume.clone_from(&mark);
     let mut marked = Marked::new(&mark);

@@ -24,6 +24,8 @@ follow() {
     done
     read -r pid <"$1/pid"
     tail -n +1 -s 0.2 -f --pid="$pid" "$1/out" 2>/dev/null || poll "$1/out" "$pid"
+    # A lane that was killed could not clean up.
+    rm -f -- "$1/lane" "$1"/*.in "$1/why" "$1/said" "$1/acted" "$1/noise"
     say gone
 }
 
@@ -71,10 +73,17 @@ launch() {
         running=$(systemctl show --property=Description --value "$UNIT.service" 2>/dev/null)
         case $running in
         "rekindle lane $DIGEST "*)
-            say "attached ${running##* }"
-            rm -rf -- "$SPOOL"
-            follow "$RUN/lane.${running##* }"
-            return
+            theirs=${running##* }
+            if [ "$(tail -n 1 "$RUN/lane.$theirs/out" 2>/dev/null)" != "$theirs end" ]; then
+                say "attached $theirs"
+                rm -rf -- "$SPOOL"
+                follow "$RUN/lane.$theirs"
+                return
+            fi
+            # It has told everything, before we asked: ours probes again when it is gone.
+            waited=$((waited + 1))
+            [ "$waited" -le "$((PATIENCE * 2))" ] || refuse "a lane that has ended does not go away"
+            sleep 0.1
             ;;
         "rekindle lane "*)
             [ "$waited" != 0 ] || say waiting

@@ -76,7 +76,9 @@ fn header(mode: Mode, layout: &Layout, mark: &str, overwrite: bool) -> String {
     };
     let begin = match mode {
         Mode::Apply { detached } => format!("DETACHED={}\nbegin\n", u8::from(detached)),
-        Mode::Probe { .. } => "trap 'rm -rf -- \"$DIR\"' EXIT\n".to_owned(),
+        Mode::Probe { .. } => "trap 'rm -rf -- \"$DIR\"' EXIT\ntrap 'exit 143' TERM INT HUP PIPE\n\
+            printf '%s\\n' \"$$\" >\"$DIR/owner\"\n"
+            .to_owned(),
     };
     let home = match mode {
         Mode::Apply { detached: true } => "HOME=/root\nexport HOME\n",

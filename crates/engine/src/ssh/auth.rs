@@ -61,7 +61,9 @@ pub(crate) async fn log_in(
     let Some(socket) = &options.agent else { return Err(ConnectError::Auth { at: at.to_owned(), tried }) };
     let keys = match agent_keys(socket).await {
         Ok((mut agent, keys)) => {
-            let new = |key: &PublicKey| !offered.iter().any(|known| known.public_key().key_data() == key.key_data());
+            let new = |key: &PublicKey| {
+                !offered.iter().any(|known| known.public_key().key_data() == key.key_data())
+            };
             for key in keys.into_iter().filter(new) {
                 let hash = hash_of(handle, &key).await.map_err(protocol)?;
                 let name = key.fingerprint(HashAlg::Sha256);

@@ -56,7 +56,9 @@ impl Dialer {
             let mut pause = Duration::from_millis(50);
             loop {
                 match self.dial_once(address, meter).await {
-                    Err(ConnectError::Unreachable { why: Unreachable::Closed, .. }) if pause.as_secs() < 2 => {
+                    Err(ConnectError::Unreachable { why: Unreachable::Closed, .. })
+                        if pause.as_secs() < 2 =>
+                    {
                         // Spread by the port of the address and the host's name, so that a crowd does not return as one.
                         let spread = address.host.bytes().map(u64::from).sum::<u64>() % 50;
                         tokio::time::sleep(pause + Duration::from_millis(spread)).await;
@@ -66,7 +68,8 @@ impl Dialer {
                 }
             }
         };
-        let timeout = || ConnectError::Unreachable { at: address.to_string(), why: Unreachable::Timeout(within) };
+        let timeout =
+            || ConnectError::Unreachable { at: address.to_string(), why: Unreachable::Timeout(within) };
         tokio::time::timeout(within, dial).await.unwrap_or_else(|_| Err(timeout()))
     }
 

@@ -14,7 +14,6 @@ pub enum ConnectError {
         /// `user@host:port`.
         at: String,
         /// Its class.
-        #[source]
         why: Unreachable,
     },
     /// The host is not proved to be the one that is meant.
@@ -89,8 +88,8 @@ pub enum Unreachable {
     #[error("the connection was closed at once")]
     Closed,
     /// Something else.
-    #[error("connection failed")]
-    Other(#[source] io::Error),
+    #[error("connection failed: {0}")]
+    Other(io::Error),
 }
 
 impl From<io::Error> for Unreachable {

@@ -61,8 +61,10 @@ pub struct Today {
     pub members: Option<Vec<Member>>,
     /// Whether this node's own apiserver is ready.
     pub api_ready: bool,
-    /// Nodes by name and whether they are Ready, as this node's apiserver sees them.
-    pub nodes: BTreeMap<String, bool>,
+    /// The version of this node's own apiserver, with its `v`; empty where it does not answer.
+    pub api_version: String,
+    /// Nodes by name and the version of their kubelet, as this node's apiserver sees them.
+    pub nodes: BTreeMap<String, String>,
 }
 
 /// An etcd member as `etcdctl member list` prints it.
@@ -123,9 +125,10 @@ fn read(answer: &mut Answer, key: &str, value: &str) -> Result<(), Unreadable> {
         "cluster" => today.cluster = Some(value.into()),
         "member" => today.members.get_or_insert_default().push(member(value)?),
         "apiserver" => today.api_ready = value == "ready",
+        "api-version" => today.api_version = value.into(),
         "node" => {
-            let (name, ready) = value.split_once(' ').unwrap_or((value, ""));
-            today.nodes.insert(name.into(), ready == "True");
+            let (name, kubelet) = value.split_once(' ').unwrap_or((value, ""));
+            today.nodes.insert(name.into(), kubelet.into());
         }
         _ => return Err(Unreadable(format!("unknown line `{key}`"))),
     }
@@ -165,7 +168,7 @@ mod tests {
                     trace /var/lib/etcd/member\nlistens 6443\ncluster c0ffee\n\
                     member 8e9e05c52164694d, started, cp1, https://10.0.0.1:2380, https://10.0.0.1:2379, false\n\
                     member 9e9e05c52164694d, unstarted, , https://10.0.0.2:2380, , true\n\
-                    apiserver ready\nnode cp1 True\nnode w1 \n";
+                    apiserver ready\napi-version v1.36.3\nnode cp1 v1.36.3\nnode w1 \n";
         insta::assert_debug_snapshot!(answer(text).unwrap());
     }
 

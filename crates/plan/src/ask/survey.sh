@@ -39,8 +39,9 @@ if [ -d /var/lib/etcd/member ] && [ -r $tls/healthcheck-client.key ]; then
 fi
 if [ -r /etc/kubernetes/admin.conf ] && curl -ksf -m 3 -o /dev/null https://127.0.0.1:6443/readyz; then
 	say apiserver ready
+	say api-version "$(curl -ksf -m 3 https://127.0.0.1:6443/version | sed -n 's/^ *"gitVersion": "\(.*\)",\{0,1\}$/\1/p')"
 	kubectl --kubeconfig=/etc/kubernetes/admin.conf --request-timeout=5s get nodes \
-		-o jsonpath='{range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}' 2>/dev/null |
+		-o jsonpath='{range .items[*]}{.metadata.name} {.status.nodeInfo.kubeletVersion}{"\n"}{end}' 2>/dev/null |
 		while IFS= read -r line; do say node "$line"; done
 fi
 exit 0

@@ -8,28 +8,31 @@ use super::control_plane::CONFIG;
 use crate::{Context, kubeadm, yaml};
 use inventory::{Node, Proxy};
 use pki::ExposeSecret;
-use serde_json::json;
+use serde_json::{Value, json};
 use step::{Digest, Script, Secret, Step};
 
-/// The annotation: digest of what went in, digest of the data as the API gave it back.
-const WROTE: &str = "rekindle.dev/wrote";
-
 /// A shell function: is ConfigMap $1/$2 what we wrote for $3?
+///
+/// What we wrote is an annotation of the namespace kube-system, `rekindle.dev/CONFIGMAP`: the digest of what went
+/// in, and that of the data as the API gave it back. On the ConfigMap itself `kubeadm upgrade` would remove it.
 const CONFIG_MAP: &str = "export KUBECONFIG=/etc/kubernetes/admin.conf\n\
-    data() { kubectl get configmap -n \"$1\" \"$2\" -o jsonpath='{.data}' | sha256sum | cut -d' ' -f1; }\n\
+    data() {\n\
+    \ttext=$(kubectl get configmap -n \"$1\" \"$2\" -o jsonpath='{.data}' 2>/dev/null) || return 1\n\
+    \tprintf %s \"$text\" | sha256sum | cut -d' ' -f1\n\
+    }\n\
     same() {\n\
-    \twrote=$(kubectl get configmap -n \"$1\" \"$2\" -o jsonpath='{.metadata.annotations.rekindle\\.dev/wrote}' 2>/dev/null) || { echo \"$2 is not there\"; exit 1; }\n\
+    \thave=$(data \"$1\" \"$2\") || { echo \"$2 is not there\"; exit 1; }\n\
+    \twrote=$(kubectl get namespace kube-system -o jsonpath=\"{.metadata.annotations.rekindle\\.dev/$2}\")\n\
     \t[ -n \"$wrote\" ] || { echo \"$2 was not marked yet\"; exit 1; }\n\
-    \t[ \"${wrote#* }\" = \"$(data \"$1\" \"$2\")\" ] || { echo \"ConfigMap $2 was changed by somebody else\"; exit 3; }\n\
+    \t[ \"${wrote#* }\" = \"$have\" ] || { echo \"ConfigMap $2 was changed by somebody else\"; exit 3; }\n\
     \t[ \"${wrote% *}\" = \"$3\" ] || { echo \"its settings changed\"; exit 1; }\n\
     }\n\
-    mark() { kubectl annotate --overwrite configmap -n \"$1\" \"$2\" \"$WROTE=$3 $(data \"$1\" \"$2\")\" >/dev/null; }\n";
+    mark() { kubectl annotate --overwrite namespace kube-system \"rekindle.dev/$2=$3 $(data \"$1\" \"$2\")\" >/dev/null; }\n";
 
 /// What kubeadm writes once for a cluster.
 pub fn steps(context: &Context) -> Vec<Step> {
-    let digest = |value: &serde_json::Value| Digest::of(yaml::document(value).as_bytes()).hex();
     let mut steps = vec![
-        upload_config(context, &digest(&kubeadm::cluster_configuration(context.cluster))),
+        upload_config(context),
         config_map(
             "upload kubelet configuration",
             "upload-config kubelet",
@@ -53,25 +56,50 @@ pub fn steps(context: &Context) -> Vec<Step> {
             &digest(&kubeadm::kube_proxy(context.cluster)),
         ));
     }
-    let coredns = json!({"version": context.cluster.kubernetes.to_string(), "dns": kubeadm::dns_address(context.cluster), "domain": context.cluster.network.domain});
+    let coredns = json!({"dns": kubeadm::dns_address(context.cluster), "domain": context.cluster.network.domain});
     steps.push(config_map("install CoreDNS", "addon coredns", "coredns", &digest(&coredns)));
     steps
 }
 
+fn digest(value: &Value) -> String {
+    Digest::of(yaml::document(value).as_bytes()).hex()
+}
+
+/// What kubeadm made of its configuration, in the API.
+fn upload_config(context: &Context) -> Step {
+    let done_when = Script::new(format!("{CONFIG_MAP}same kube-system kubeadm-config \"$WANT\""));
+    let done_when = done_when.set("WANT", &settings(context));
+    Step::run("upload kubeadm configuration", done_when, upload(context)).within(60)
+}
+
+/// The administrators' role, in a cluster whose first `up` ended after etcd's quorum and before its first call.
+pub fn administrators(context: &Context) -> Step {
+    let done_when = Script::new(
+        "kubectl --kubeconfig=/etc/kubernetes/admin.conf get clusterrolebinding kubeadm:cluster-admins >/dev/null 2>&1 || { echo 'administrators have no role yet'; exit 1; }",
+    );
+    Step::run("give administrators their role", done_when, upload(context)).within(60)
+}
+
+/// kubeadm's configuration but its version, which is `kubeadm upgrade`'s to change.
+fn settings(context: &Context) -> String {
+    let mut document = kubeadm::cluster_configuration(context.cluster);
+    document["kubernetesVersion"] = Value::Null;
+    digest(&document)
+}
+
 /// The first call of any phase that speaks to the API binds the admins' group to cluster-admin, and for that
 /// kubeadm wants super-admin.conf beside admin.conf; it lies there for this one call only.
-fn upload_config(context: &Context, want: &str) -> Step {
-    let run = Script::new(format!(
+fn upload(context: &Context) -> Script {
+    Script::new(format!(
         "{CONFIG_MAP}super=/etc/kubernetes/super-admin.conf\n\
          trap 'rm -f $super' EXIT\n\
          (umask 077; cat >$super)\n\
          kubeadm init phase upload-config kubeadm --config \"$CONFIG\" >/dev/null\n\
          mark kube-system kubeadm-config \"$WANT\""
     ))
-    .input(Secret::new(context.super_admin.expose_secret()));
-    let done_when = Script::new(format!("{CONFIG_MAP}same kube-system kubeadm-config \"$WANT\""));
-    let set = |script: Script| script.set("WANT", want).set("CONFIG", CONFIG).set("WROTE", WROTE);
-    Step::run("upload kubeadm configuration", set(done_when), set(run)).within(60)
+    .set("WANT", &settings(context))
+    .set("CONFIG", CONFIG)
+    .input(Secret::new(context.super_admin.expose_secret()))
 }
 
 fn config_map(title: &str, phase: &str, name: &str, want: &str) -> Step {
@@ -81,9 +109,7 @@ fn config_map(title: &str, phase: &str, name: &str, want: &str) -> Step {
          kubeadm init phase $PHASE --config \"$CONFIG\" >/dev/null\n\
          mark kube-system \"$NAME\" \"$WANT\""
     ));
-    let set = |script: Script| {
-        script.set("NAME", name).set("WANT", want).set("PHASE", phase).set("CONFIG", CONFIG).set("WROTE", WROTE)
-    };
+    let set = |script: Script| script.set("NAME", name).set("WANT", want).set("PHASE", phase).set("CONFIG", CONFIG);
     Step::run(title, set(done_when), set(run)).within(60)
 }
 

@@ -126,7 +126,8 @@ fn quorum_without_me() -> String {
     )
 }
 
-/// The digest of all that goes into one manifest, so that a scheduler's flag restarts no apiserver.
+/// The digest of all that goes into one manifest, so that a scheduler's flag restarts no apiserver. The version is
+/// not in it: `kubeadm upgrade` changes that, and writes the manifests itself.
 fn inputs(context: &Context, node: &Node, pod: &StaticPod) -> Result<Digest, TemplateError> {
     let document = kubeadm::cluster_configuration(context.cluster);
     let patches: Vec<_> =
@@ -142,7 +143,6 @@ fn inputs(context: &Context, node: &Node, pod: &StaticPod) -> Result<Digest, Tem
     let shared = |key: &str| document.get(key).cloned().unwrap_or(Value::Null);
     let inputs = json!({
         "section": document[pod.section],
-        "version": shared("kubernetesVersion"),
         "networking": shared("networking"),
         "address": node.address.to_string(),
         "name": node.name,

@@ -78,16 +78,19 @@ pub fn ready(context: &Context, node: &Node) -> Vec<Step> {
     let voter = Script::new(format!(
         "{CTL}ctl member list | grep -F \", $PEER, \" | grep -q ', false$' || {{ echo 'a learner still'; exit 1; }}"
     ));
-    // The leader refuses until the learner has nearly all of its log.
-    let promote = Script::new(format!(
-        "{CTL}id=$(ctl member list | grep -F \", $PEER, \" | cut -d, -f1)\n\
+    // A learner answers no question about members, so the others are asked; the leader refuses until the
+    // learner has nearly all of its log.
+    let promote = Script::new(
+        "ctl() {\n\
+         \tetcdctl --endpoints=\"$OTHERS\" --cacert=/etc/kubernetes/pki/etcd/ca.crt --dial-timeout=3s --command-timeout=5s \\\n\
+         \t\t--cert=/etc/kubernetes/pki/etcd/healthcheck-client.crt --key=/etc/kubernetes/pki/etcd/healthcheck-client.key \"$@\"\n\
+         }\n\
+         id=$(ctl member list | grep -F \", $PEER, \" | cut -d, -f1)\n\
          tries=0\n\
-         until said=$(etcdctl --endpoints=\"$OTHERS\" --cacert=/etc/kubernetes/pki/etcd/ca.crt --command-timeout=5s \\\n\
-         --cert=/etc/kubernetes/pki/etcd/healthcheck-client.crt --key=/etc/kubernetes/pki/etcd/healthcheck-client.key \\\n\
-         member promote \"$id\" 2>&1); do\n\
-         tries=$((tries + 1)); [ $tries -lt 60 ] || {{ echo \"$said\"; exit 1; }}; sleep 0.5\n\
-         done"
-    ));
+         until said=$(ctl member promote \"$id\" 2>&1); do\n\
+         tries=$((tries + 1)); [ $tries -lt 60 ] || { echo \"$said\"; exit 1; }; sleep 0.5\n\
+         done",
+    );
     let set = |script: Script| script.set("PEER", &peer_url(node)).set("OTHERS", &others(context, node));
     let serves = Script::new("curl -sf -m 3 -o /dev/null http://127.0.0.1:2381/livez");
     vec![

@@ -37,25 +37,32 @@ pub async fn ask(session: &Session, on: &HostId) -> Result<Health, Failure> {
 pub fn table(cluster: &Cluster, health: &Health, complaints: &[String]) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "{:<16} {:<15} {:<8} {:<12} {:<10} ADDRESS", "NODE", "ROLE", "READY", "APISERVER", "ETCD");
+    let mut row = |name: &str, role: &str, address: &str| {
+        let ready = match health.nodes.get(name) {
+            Some(health) if health.ready => "yes",
+            Some(_) => "no",
+            None => "-",
+        };
+        let apiserver = match health.apiservers.get(name).map(String::as_str) {
+            Some("ok") => "ready",
+            Some(_) => "not ready",
+            None => "-",
+        };
+        let member = health.members.iter().find(|member| member.name == name);
+        let etcd = member.map_or("-", |member| role_in_etcd(health, member));
+        let _ = writeln!(text, "{name:<16} {role:<15} {ready:<8} {apiserver:<12} {etcd:<10} {address}");
+    };
     for node in &cluster.nodes {
         let role = match node.role {
             Role::ControlPlane => "control-plane",
             Role::Worker => "worker",
             Role::Etcd => "etcd",
         };
-        let ready = match health.nodes.get(&node.name) {
-            Some(health) if health.ready => "yes",
-            Some(_) => "no",
-            None => "-",
-        };
-        let apiserver = match health.apiservers.get(&node.name).map(String::as_str) {
-            Some("ok") => "ready",
-            Some(_) => "not ready",
-            None => "-",
-        };
-        let member = health.members.iter().find(|member| member.name == node.name);
-        let etcd = member.map_or("-", |member| role_in_etcd(health, member));
-        let _ = writeln!(text, "{:<16} {role:<15} {ready:<8} {apiserver:<12} {etcd:<10} {}", node.name, node.address);
+        row(&node.name, role, &node.address.to_string());
+    }
+    // What stock kubeadm joined, or what left the file.
+    for (name, node) in health.nodes.iter().filter(|(name, _)| cluster.node(name).is_none()) {
+        row(name, "not in the file", &node.address);
     }
     let _ = writeln!(text, "CoreDNS {} ready, the cluster's DNS {}", health.coredns, if health.dns == "ok" { "answers" } else { "does not answer" });
     for complaint in complaints {

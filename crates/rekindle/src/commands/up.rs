@@ -72,7 +72,8 @@ pub struct Ready {
 pub async fn prepare(session: Session, environment: &Environment, report: &Reporter) -> Result<Ready, Failure> {
     let standing = session.standing();
     let growth = decide(&session, &standing)?;
-    fixed_keys(&session)?;
+    let runs_the_wanted_version = version(&session)?;
+    fixed_keys(&session, runs_the_wanted_version)?;
     let first = session.remembered.is_none();
     if first && !session.loaded.parsed.first_up_errors.is_empty() {
         return Err(Failure::refused(session.loaded.parsed.first_up_errors.render(report.colour).trim_end()));
@@ -140,13 +141,29 @@ fn decide(session: &Session, standing: &Standing) -> Result<Growth, Failure> {
     }
 }
 
-/// A fixed key that changed is refused, with the way to do it.
-fn fixed_keys(session: &Session) -> Result<(), Failure> {
+/// Nobody's upgrade is rolled back, and none is begun or finished here. Tells whether something runs the inventory's
+/// version, and nothing another one.
+fn version(session: &Session) -> Result<bool, Failure> {
+    let wanted = session.cluster().kubernetes.to_string();
+    let running = plan::running(session.cluster(), &session.answers);
+    let (same, other): (Vec<_>, Vec<_>) = running.iter().partition(|running| running.version == wanted);
+    if other.is_empty() {
+        return Ok(!same.is_empty());
+    }
+    let list: String = other.iter().map(|found| format!("\n  {}: its {} runs {}", found.host, found.what, found.version)).collect();
+    Err(Failure::refused(format!("the inventory says Kubernetes {wanted}, and not all of the cluster runs it:{list}")).hint(
+        "`up` does not upgrade: run `kubeadm upgrade` node by node (README, \"Without rekindle\"), then write the version that all nodes run into the inventory",
+    ))
+}
+
+/// A fixed key that changed is refused, with the way to do it. The version is none where the cluster runs the new one.
+fn fixed_keys(session: &Session, runs_the_wanted_version: bool) -> Result<(), Failure> {
     let Some(old) = session.remembered.as_ref().and_then(|remembered| remembered.cluster.as_ref()) else {
         return Ok(());
     };
     let refused: Vec<String> = inventory::changes(old, session.cluster())
         .into_iter()
+        .filter(|change| !(runs_the_wanted_version && change.key == "cluster.kubernetes"))
         .filter_map(|change| match change.kind {
             Kind::Fixed(way) => {
                 let value = |value: Option<String>| value.unwrap_or_else(|| "nothing".into());

@@ -1,2 +1,0 @@
-mod engine;
-mod fake_node;
