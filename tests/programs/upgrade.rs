@@ -90,7 +90,10 @@ fn copy(from: &Path, to: &Path) {
 
 fn kubelet_follows(cluster: &LabCluster, node: &str) {
     let any = if node == "cp1" { "cp2" } else { "cp1" };
-    cluster.must(any, &format!("{KUBECTL} drain {node} --ignore-daemonsets --delete-emptydir-data --timeout=120s"));
+    cluster.must(
+        any,
+        &format!("{KUBECTL} drain {node} --ignore-daemonsets --delete-emptydir-data --timeout=120s"),
+    );
     cluster.must(node, KUBELET);
     cluster.must(any, &format!("{KUBECTL} uncordon {node}"));
     cluster.nodes_are_ready(&[node]);
@@ -98,7 +101,11 @@ fn kubelet_follows(cluster: &LabCluster, node: &str) {
 
 fn versions(cluster: &LabCluster) -> Vec<String> {
     let path = "{.items[*].status.nodeInfo.kubeletVersion}";
-    cluster.kubectl(&format!("get nodes -o jsonpath='{path}'")).split_whitespace().map(str::to_owned).collect()
+    cluster
+        .kubectl(&format!("get nodes -o jsonpath='{path}'"))
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Neither version is all of the cluster's, so neither inventory is the truth.
@@ -108,7 +115,10 @@ fn up_refuses_half_of_an_upgrade(cluster: &LabCluster) {
     assert!(refused.contains("cp1: its kubelet runs 1.36.3"), "{refused}");
     cluster.edit(|text| text.replace(OLD, NEW));
     let refused = cluster.run("up").expect(2).stdout;
-    assert!(refused.contains("w1: its kubelet runs 1.36.1") && refused.contains("kubeadm upgrade"), "{refused}");
+    assert!(
+        refused.contains("w1: its kubelet runs 1.36.1") && refused.contains("kubeadm upgrade"),
+        "{refused}"
+    );
     cluster.edit(|text| text.replace(NEW, OLD));
     assert_same(&before, &fingerprint(cluster));
 }
@@ -133,14 +143,19 @@ fn up_takes_the_new_version_over(cluster: &LabCluster) {
     cluster.edit(|text| text.replace(OLD, NEW));
     let plan = cluster.run("plan").arg("--exit-code").expect(10);
     let changes = plan.result()["changes"].clone();
-    let steps: Vec<&str> = changes.as_array().unwrap().iter().map(|change| change["step"].as_str().unwrap()).collect();
+    let steps: Vec<&str> =
+        changes.as_array().unwrap().iter().map(|change| change["step"].as_str().unwrap()).collect();
     assert_eq!(steps, ["/etc/rekindle/kubeadm.yaml"; 3], "{}", plan.stdout);
 
     let before = fingerprint(cluster);
     let up = cluster.run("up").expect(0);
     assert_eq!(up.result()["changed"], 3, "{}", up.stdout);
     for node in CONTROL_PLANES {
-        assert!(up.stdout.contains(&format!("{node}: kept write manifest of kube-apiserver")), "{}", up.stdout);
+        assert!(
+            up.stdout.contains(&format!("{node}: kept write manifest of kube-apiserver")),
+            "{}",
+            up.stdout
+        );
     }
     assert!(up.stdout.contains("kept upload kubeadm configuration"), "{}", up.stdout);
     let ours = |text: &str| -> String {

@@ -4,15 +4,18 @@
 //! Linux and root; elsewhere one line says that it was skipped.
 
 use crate::host_traces::Traces;
-use crate::program::{Program, Run};
+use crate::program::{LAB, Program, Run};
 use lab::Lab;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 const NAME: &str = "e2e";
 /// On the nodes.
 const KUBECTL: &str = "kubectl --kubeconfig=/etc/kubernetes/admin.conf";
+
+type Act = fn(&Stage);
 
 struct Stage {
     program: Program,
@@ -29,22 +32,30 @@ fn a_cluster_from_nothing_to_nothing() {
         return;
     }
     let program = Program::build();
+    let _alone = LAB.lock().unwrap_or_else(PoisonError::into_inner);
     // An earlier run that was killed has left a lab.
     program.run(&["lab", "down", "--name", NAME]).expect(0);
     let before = Traces::now();
     let stage = Stage::build(program);
-    stage.all_nodes_are_ready_and_no_pod_is_on_a_control_plane();
-    stage.a_service_answers_by_its_name_from_another_node();
-    stage.a_second_up_changes_nothing();
-    stage.another_machine_needs_inventory_archive_and_identity_only();
-    stage.plan_shows_and_changes_nothing();
-    stage.a_flag_is_rolled_out_one_by_one();
-    stage.nobodys_change_is_rolled_back();
-    stage.a_killed_control_plane_comes_back();
-    stage.emptied_disks_never_form_a_cluster();
-    stage.one_emptied_disk_comes_back_as_a_learner();
-    stage.workers_and_control_planes_are_added();
-    stage.a_second_up_changes_nothing();
+    let acts: [(&str, Act); 12] = [
+        ("all nodes are Ready", Stage::all_nodes_are_ready_and_no_pod_is_on_a_control_plane),
+        ("a Service answers by its name", Stage::a_service_answers_by_its_name_from_another_node),
+        ("a second up changes nothing", Stage::a_second_up_changes_nothing),
+        ("another machine", Stage::another_machine_needs_inventory_archive_and_identity_only),
+        ("plan changes nothing", Stage::plan_shows_and_changes_nothing),
+        ("a flag is rolled out", Stage::a_flag_is_rolled_out_one_by_one),
+        ("nobody's change is rolled back", Stage::nobodys_change_is_rolled_back),
+        ("a killed control plane comes back", Stage::a_killed_control_plane_comes_back),
+        ("emptied disks never form a cluster", Stage::emptied_disks_never_form_a_cluster),
+        ("one emptied disk comes back", Stage::one_emptied_disk_comes_back_as_a_learner),
+        ("nodes are added", Stage::workers_and_control_planes_are_added),
+        ("a last up changes nothing", Stage::a_second_up_changes_nothing),
+    ];
+    for (name, act) in acts {
+        let start = Instant::now();
+        act(&stage);
+        println!("{name}: {:.0} s", start.elapsed().as_secs_f64());
+    }
     stage.program.run(&["lab", "down", "--name", NAME]).expect(0);
     before.assert_nothing_was_left();
 }
@@ -53,7 +64,19 @@ impl Stage {
     /// `lab nodes` with spare machines, then `up` on the first four, with pods that wait for the API.
     fn build(program: Program) -> Self {
         program
-            .run(&["lab", "nodes", "--name", NAME, "--control-planes", "5", "--workers", "2", "--source", "modules", "--yes"])
+            .run(&[
+                "lab",
+                "nodes",
+                "--name",
+                NAME,
+                "--control-planes",
+                "5",
+                "--workers",
+                "2",
+                "--source",
+                "modules",
+                "--yes",
+            ])
             .arg("--foreign-host-name")
             .arg("w1=a-machine-of-another-name")
             .expect(0);
@@ -65,7 +88,9 @@ impl Stage {
         // As soon as the API answers, and long before every node is there.
         let first = std::thread::scope(|scope| {
             scope.spawn(|| {
-                stage.eventually("apply pods", Duration::from_secs(120), || stage.apply("cp1", &thirty_pods()));
+                stage.eventually("apply pods", Duration::from_secs(120), || {
+                    stage.apply("cp1", &thirty_pods())
+                });
             });
             stage.up().expect(0)
         });
@@ -85,7 +110,11 @@ impl Stage {
 
     /// Runs a script on a node; `None` when it fails.
     fn on(&self, node: &str, script: &str) -> Option<String> {
-        let output = std::process::Command::new("ssh").args(self.lab.ssh_args(node).unwrap()).arg(script).output().unwrap();
+        let output = std::process::Command::new("ssh")
+            .args(self.lab.ssh_args(node).unwrap())
+            .arg(script)
+            .output()
+            .unwrap();
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
@@ -129,7 +158,9 @@ impl Stage {
                       curl -sf -m 10 http://web.default.svc.cluster.local:8080/health'";
         for node in ["cp2", "w1"] {
             // kube-proxy programs a new Service within seconds.
-            self.eventually("the Service answers", Duration::from_secs(30), || self.on(node, script).as_deref() == Some("OK"));
+            self.eventually("the Service answers", Duration::from_secs(30), || {
+                self.on(node, script).as_deref() == Some("OK")
+            });
         }
     }
 
@@ -144,7 +175,12 @@ impl Stage {
 
     fn cluster_nodes(&self) -> Vec<String> {
         let text = std::fs::read_to_string(&self.inventory).unwrap();
-        self.lab.nodes().into_iter().map(|node| node.name).filter(|name| text.contains(&format!("\n{name} = "))).collect()
+        self.lab
+            .nodes()
+            .into_iter()
+            .map(|node| node.name)
+            .filter(|name| text.contains(&format!("\n{name} = ")))
+            .collect()
     }
 
     fn generations(&self) -> usize {
@@ -195,7 +231,9 @@ impl Stage {
         // Never two apiservers at once: the next lane starts when the one before has ended.
         let lanes: Vec<String> = run
             .events()
-            .filter(|event| event["stage"] == "control planes" && event["title"] == "write manifest of kube-apiserver")
+            .filter(|event| {
+                event["stage"] == "control planes" && event["title"] == "write manifest of kube-apiserver"
+            })
             .map(|event| format!("{} {}", event["host"].as_str().unwrap(), event["event"].as_str().unwrap()))
             .collect();
         let mut order = Vec::new();
@@ -214,11 +252,19 @@ impl Stage {
         // By kubeadm, by a person's hand.
         self.must("cp1", "kubeadm certs renew all >/dev/null 2>&1");
         self.must("cp2", "sed -i 's/--v=2//; s/- kube-scheduler$/- kube-scheduler\\n    - --v=4/' /etc/kubernetes/manifests/kube-scheduler.yaml");
-        let before = self.must("cp1", "sha256sum /etc/kubernetes/pki/apiserver.crt /etc/kubernetes/admin.conf");
+        let before =
+            self.must("cp1", "sha256sum /etc/kubernetes/pki/apiserver.crt /etc/kubernetes/admin.conf");
         let run = self.up().expect(0);
         assert_eq!(run.result()["changed"], 0);
-        assert!(run.stdout.contains("kube-scheduler") && run.stdout.contains("changed by somebody else"), "{}", run.stdout);
-        assert_eq!(self.must("cp1", "sha256sum /etc/kubernetes/pki/apiserver.crt /etc/kubernetes/admin.conf"), before);
+        assert!(
+            run.stdout.contains("kube-scheduler") && run.stdout.contains("changed by somebody else"),
+            "{}",
+            run.stdout
+        );
+        assert_eq!(
+            self.must("cp1", "sha256sum /etc/kubernetes/pki/apiserver.crt /etc/kubernetes/admin.conf"),
+            before
+        );
         self.must("cp2", "grep -q -- --v=4 /etc/kubernetes/manifests/kube-scheduler.yaml");
         self.up().arg("--overwrite").expect(0);
         self.must("cp2", "! grep -q -- --v=4 /etc/kubernetes/manifests/kube-scheduler.yaml");
@@ -229,8 +275,11 @@ impl Stage {
         self.eventually("the API answers", Duration::from_secs(60), || {
             self.on("cp1", &format!("{KUBECTL} --request-timeout=3s create configmap while-down")).is_some()
         });
-        // A worker's haproxy leaves the dead one out.
-        self.must("w1", "curl -ksf -m 5 https://api.e2e.internal:6443/readyz");
+        // A worker's haproxy leaves the dead one out: from then on every call answers, whomever it is for.
+        self.eventually("the worker's endpoint answers", Duration::from_secs(30), || {
+            let call = "curl -ksf -m 5 -o /dev/null https://api.e2e.internal:6443/readyz";
+            self.on("w1", &[call; 6].join(" && ")).is_some()
+        });
         self.lab.start("cp2").unwrap();
         self.eventually("its apiserver is ready", Duration::from_secs(180), || {
             self.on("cp2", "curl -ksf -m 3 https://127.0.0.1:6443/readyz").is_some()
@@ -262,8 +311,14 @@ impl Stage {
         let deadline = Instant::now() + Duration::from_secs(45);
         while Instant::now() < deadline {
             for node in ["cp1", "cp2"] {
-                assert!(self.on(node, "curl -ksf -m 2 https://127.0.0.1:6443/readyz").is_none(), "{node} serves");
-                assert!(self.on(node, "curl -sf -m 2 http://127.0.0.1:2381/readyz").is_none(), "{node}: etcd serves");
+                assert!(
+                    self.on(node, "curl -ksf -m 2 https://127.0.0.1:6443/readyz").is_none(),
+                    "{node} serves"
+                );
+                assert!(
+                    self.on(node, "curl -sf -m 2 http://127.0.0.1:2381/readyz").is_none(),
+                    "{node}: etcd serves"
+                );
             }
             std::thread::sleep(Duration::from_secs(2));
         }
@@ -272,7 +327,10 @@ impl Stage {
         let refused = self.up().expect(2);
         assert!(refused.stdout.contains("cp3: have their etcd data"), "{}", refused.stdout);
         assert!(refused.stdout.contains("rekindle rebuild"), "{}", refused.stdout);
-        assert_eq!(self.must("cp3", "find /var/lib/etcd/member /etc/kubernetes/manifests -type f | sort"), before);
+        assert_eq!(
+            self.must("cp3", "find /var/lib/etcd/member /etc/kubernetes/manifests -type f | sort"),
+            before
+        );
         // One disk comes back, for the next act.
         self.lab.kill("cp2").unwrap();
         let member = self.etcd_disk("cp2").join("member");
@@ -294,16 +352,20 @@ impl Stage {
     }
 
     fn workers_and_control_planes_are_added(&self) {
-        let address = |node: &str| self.lab.nodes().into_iter().find(|found| found.name == node).unwrap().address;
+        let address =
+            |node: &str| self.lab.nodes().into_iter().find(|found| found.name == node).unwrap().address;
         let new = format!(
             "w2 = {{ address = \"{}\" }}\ncp4 = {{ address = \"{}\", role = \"control-plane\" }}\ncp5 = {{ address = \"{}\", role = \"control-plane\" }}\n",
-            address("w2"), address("cp4"), address("cp5")
+            address("w2"),
+            address("cp4"),
+            address("cp5")
         );
         self.edit(|text| text.replace("\n[network]", &format!("{new}\n[network]")));
         self.up().expect(0);
         let nodes = self.kubectl("get nodes --no-headers");
         assert_eq!(nodes.lines().filter(|line| line.contains(" Ready ")).count(), 7, "{nodes}");
-        let status: Value = self.program.run(&["status", "--output", "json", "-i"]).arg(&self.inventory).expect(0).result();
+        let status: Value =
+            self.program.run(&["status", "--output", "json", "-i"]).arg(&self.inventory).expect(0).result();
         assert_eq!(status["health"]["members"].as_array().unwrap().len(), 5);
     }
 }

@@ -34,8 +34,13 @@ fn law_1_a_crate_imports_only_what_the_table_allows() {
     let ours: BTreeSet<&str> = packages.iter().map(|package| package["name"].as_str().unwrap()).collect();
     let mut imports: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for package in packages {
-        let normal = package["dependencies"].as_array().unwrap().iter().filter(|dependency| dependency["kind"].is_null());
-        let names = normal.map(|dependency| dependency["name"].as_str().unwrap()).filter(|name| ours.contains(name));
+        let normal = package["dependencies"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|dependency| dependency["kind"].is_null());
+        let names =
+            normal.map(|dependency| dependency["name"].as_str().unwrap()).filter(|name| ours.contains(name));
         imports.insert(package["name"].as_str().unwrap(), names.collect());
     }
     for (name, allowed) in IMPORTS {
@@ -94,7 +99,10 @@ fn law_7_the_engine_knows_no_kubernetes() {
 #[test]
 fn law_8_only_the_binary_speaks() {
     let silent = ["step", "inventory", "pki", "plan", "engine", "archive", "artifacts", "lab"];
-    assert_absent(&silent, &["println!", "eprintln!", "print!(", "eprint!(", "env::args", "SystemTime::now", "now_utc"]);
+    assert_absent(
+        &silent,
+        &["println!", "eprintln!", "print!(", "eprint!(", "env::args", "SystemTime::now", "now_utc"],
+    );
     // artifacts and lab start programs with an environment of their own; none reads ours.
     assert_absent(&silent, &["env::var(", "env::var_os(", "env::vars"]);
 }
@@ -102,7 +110,10 @@ fn law_8_only_the_binary_speaks() {
 #[test]
 fn the_pure_crates_do_no_io() {
     let pure = ["step", "inventory", "pki", "plan"];
-    assert_absent(&pure, &["std::fs", "std::net::Tcp", "tokio", "async fn", "Command::new", "Instant::now", "std::io::"]);
+    assert_absent(
+        &pure,
+        &["std::fs", "std::net::Tcp", "tokio", "async fn", "Command::new", "Instant::now", "std::io::"],
+    );
 }
 
 /// The tests above can fail.
@@ -115,7 +126,8 @@ fn a_word_that_is_there_is_found() {
 /// Files stay readable: a longer one needs a reason, written here.
 #[test]
 fn files_are_short() {
-    const LONG: [(&str, &str); 1] = [("rekindle/src/commands/up.rs", "the line from survey to summary, told in one place")];
+    const LONG: [(&str, &str); 1] =
+        [("rekindle/src/commands/up.rs", "the line from survey to summary, told in one place")];
     for (name, _) in IMPORTS {
         for (path, text) in sources(name) {
             let lines = text.lines().count();

@@ -1,14 +1,14 @@
 //! One binary for every test that crosses crates.
 
+#[cfg(test)]
 mod end_to_end;
 #[cfg(test)]
 mod engine;
 #[cfg(test)]
 mod fake_node;
+#[cfg(test)]
 mod host_traces;
 #[cfg(test)]
-mod lab_cluster;
 mod laws;
-mod program;
 #[cfg(test)]
-mod way_out;
+mod program;

@@ -60,9 +60,15 @@ impl Program {
     /// A call with these arguments. Its cache is the machine's, since it takes minutes to fill.
     pub fn run(&self, arguments: &[&str]) -> Run {
         let mut command = Command::new(&self.path);
-        let cache = std::env::var_os("XDG_CACHE_HOME")
-            .map_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache"), PathBuf::from);
-        command.args(arguments).env("HOME", self.home()).env("XDG_CACHE_HOME", cache).env_remove("SSH_AUTH_SOCK");
+        let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(
+            || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache"),
+            PathBuf::from,
+        );
+        command
+            .args(arguments)
+            .env("HOME", self.home())
+            .env("XDG_CACHE_HOME", cache)
+            .env_remove("SSH_AUTH_SOCK");
         command.stdin(std::process::Stdio::null());
         Run { command }
     }
@@ -102,6 +108,9 @@ impl Ended {
 
     /// With `--output json`: the result.
     pub fn result(&self) -> Value {
-        self.events().find(|event| event["event"] == "result").map(|event| event["result"].clone()).expect("a result")
+        self.events()
+            .find(|event| event["event"] == "result")
+            .map(|event| event["result"].clone())
+            .expect("a result")
     }
 }

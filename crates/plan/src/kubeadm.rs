@@ -50,12 +50,8 @@ pub fn host_port(host: &str, port: u16) -> String {
 
 /// The whole file of a control plane, all documents.
 pub fn config(cluster: &Cluster, node: &Node, cgroups: Cgroups) -> String {
-    let documents = [
-        init(cluster, node),
-        cluster_configuration(cluster),
-        kubelet(cluster, cgroups),
-        kube_proxy(cluster),
-    ];
+    let documents =
+        [init(cluster, node), cluster_configuration(cluster), kubelet(cluster, cgroups), kube_proxy(cluster)];
     documents.iter().map(yaml::document).collect::<Vec<_>>().join("---\n")
 }
 
@@ -80,6 +76,11 @@ fn init(cluster: &Cluster, node: &Node) -> Value {
     document
 }
 
+/// A node's address, and its second one in a dual-stack cluster.
+pub fn addresses(node: &Node) -> impl Iterator<Item = std::net::IpAddr> {
+    std::iter::once(node.address).chain(node.second_address)
+}
+
 /// The flags of a node's kubelet that differ from node to node.
 ///
 /// `hostname-override` is always said: the certificate names the inventory's name, not the machine's. The
@@ -87,7 +88,10 @@ fn init(cluster: &Cluster, node: &Node) -> Value {
 /// `mark-control-plane`.
 pub fn kubelet_flags(node: &Node) -> BTreeMap<String, String> {
     let mut flags = BTreeMap::from([
-        ("node-ip".to_owned(), node.address.to_string()),
+        (
+            "node-ip".to_owned(),
+            addresses(node).map(|address| address.to_string()).collect::<Vec<_>>().join(","),
+        ),
         ("hostname-override".to_owned(), node.name.clone()),
     ]);
     let mut taints = node.taints.clone();

@@ -53,15 +53,18 @@ pub fn standing(cluster: &Cluster, known: Option<&Known>, answers: &BTreeMap<Hos
     if !strangers.is_empty() {
         return Standing::Stranger(strangers);
     }
-    let quorate = answers.values().filter_map(|answer| answer.today.members.as_ref()).max_by_key(|list| list.len());
+    let quorate =
+        answers.values().filter_map(|answer| answer.today.members.as_ref()).max_by_key(|list| list.len());
     if let Some(members) = quorate {
         let nodes = answers.values().flat_map(|answer| answer.today.nodes.keys().cloned()).collect();
         return Standing::Ours { members: members.clone(), nodes };
     }
     let etcd: Vec<HostId> = cluster.etcd_nodes().map(|node| HostId::new(&node.name)).collect();
     let (answered, silent): (Vec<_>, Vec<_>) = etcd.into_iter().partition(|host| answers.contains_key(host));
-    let (with_data, emptied): (Vec<_>, Vec<_>) =
-        answered.iter().cloned().partition(|host| answers.get(host).is_some_and(|answer| answer.today.etcd_data));
+    let (with_data, emptied): (Vec<_>, Vec<_>) = answered
+        .iter()
+        .cloned()
+        .partition(|host| answers.get(host).is_some_and(|answer| answer.today.etcd_data));
     match known {
         Some(Known { born: true, .. }) => Standing::Lost { with_data, emptied, silent },
         _ if answered.len() <= silent.len() => Standing::Unclear { silent },

@@ -61,12 +61,20 @@ fn scalar(value: &Value) -> String {
 /// Plain only where no YAML reader could see a number, a boolean, a null or a sign in it.
 fn plain_or_quoted(string: &str) -> String {
     let letter = string.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
-    let duration = string.strip_suffix(['s', 'm', 'h']).is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    let duration = string
+        .strip_suffix(['s', 'm', 'h'])
+        .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
     let address = string.parse::<std::net::Ipv4Addr>().is_ok();
     let safe = string.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b))
-        || (string.starts_with("unix://") && string.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./:".contains(&b)));
-    let word = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&string.to_ascii_lowercase().as_str());
-    if safe && !word && (letter || duration || address) { string.into() } else { Value::from(string).to_string() }
+        || (string.starts_with("unix://")
+            && string.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./:".contains(&b)));
+    let word = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"]
+        .contains(&string.to_ascii_lowercase().as_str());
+    if safe && !word && (letter || duration || address) {
+        string.into()
+    } else {
+        Value::from(string).to_string()
+    }
 }
 
 #[cfg(test)]

@@ -31,13 +31,21 @@ fn cluster(file: &str) -> Cluster {
 }
 
 fn answer(node: &inventory::Node, cgroup: u8, stands: bool) -> (HostId, Answer) {
-    let facts = Facts { os: "debian".into(), arch: "x86_64".into(), cgroup, systemd: true, root: true, ..Facts::default() };
+    let facts = Facts {
+        os: "debian".into(),
+        arch: "x86_64".into(),
+        cgroup,
+        systemd: true,
+        root: true,
+        ..Facts::default()
+    };
     let today = Today { etcd_data: stands && node.role == inventory::Role::ControlPlane, ..Today::default() };
     (HostId::new(&node.name), Answer { facts, today })
 }
 
 fn payload() -> Payload {
-    let program = |name: &str| plan::Program { name: name.into(), sha256: Digest::of(name.as_bytes()), size: 1 };
+    let program =
+        |name: &str| plan::Program { name: name.into(), sha256: Digest::of(name.as_bytes()), size: 1 };
     let image = |reference: &str| plan::Image {
         reference: reference.into(),
         digest: format!("sha256:{}", Digest::of(reference.as_bytes())),
@@ -87,7 +95,8 @@ fn outline(plan: &Plan) -> String {
         for lane in &stage.lanes {
             writeln!(text, "  {}", lane.on).unwrap();
             for step in &lane.steps {
-                writeln!(text, "    {:<4} {:>3} s  {}", kind(step), step.within.as_secs(), step.title).unwrap();
+                writeln!(text, "    {:<4} {:>3} s  {}", kind(step), step.within.as_secs(), step.title)
+                    .unwrap();
             }
         }
     }
@@ -112,7 +121,10 @@ fn texts(plan: &Plan, host: &str) -> String {
             && let Body::Text(body) = &file.body
             && !file.path.contains("/pki/")
         {
-            let body: Vec<&str> = body.lines().map(|line| line.split("certificate-authority-data: L").next().unwrap()).collect();
+            let body: Vec<&str> = body
+                .lines()
+                .map(|line| line.split("certificate-authority-data: L").next().unwrap())
+                .collect();
             writeln!(text, "=== {} {:o}\n{}\n", file.path, file.mode, body.join("\n")).unwrap();
         }
     }
@@ -149,7 +161,8 @@ fn files_of_dual_stack() {
 fn scripts(plan: &Plan) -> Vec<(String, Script)> {
     let mut found = Vec::new();
     for step in plan.stages.iter().flat_map(|stage| &stage.lanes).flat_map(|lane| &lane.steps) {
-        let mut add = |part: &str, script: &Script| found.push((format!("{}: {part}", step.title), script.clone()));
+        let mut add =
+            |part: &str, script: &Script| found.push((format!("{}: {part}", step.title), script.clone()));
         match &step.change {
             Change::Run { done_when, run } => {
                 add("probe", done_when);
@@ -175,7 +188,8 @@ fn no_script_holds_a_secret() {
         for (title, script) in scripts {
             let text = script.text();
             for poison in ["PRIVATE KEY", "client-key-data: L", "super"] {
-                let named = text.contains(poison) && !(poison == "super" && text.contains("super-admin.conf"));
+                let named =
+                    text.contains(poison) && !(poison == "super" && text.contains("super-admin.conf"));
                 assert!(!named, "{title} holds `{poison}`");
             }
         }
@@ -216,5 +230,10 @@ fn scripts_are_posix_and_clean() {
         command
     };
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

@@ -69,7 +69,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  rekindle status -i prod.toml")]
     Status(Cluster),
     /// Write a kubeconfig that works from here.
-    #[command(after_help = "Example:\n  rekindle kubeconfig -i prod.toml > ~/.kube/prod && chmod 600 ~/.kube/prod")]
+    #[command(
+        after_help = "Example:\n  rekindle kubeconfig -i prod.toml > ~/.kube/prod && chmod 600 ~/.kube/prod"
+    )]
     Kubeconfig(Kubeconfig),
     /// Run kubectl on any control plane whose apiserver answers.
     #[command(after_help = "Examples:
@@ -209,7 +211,7 @@ pub enum Lab {
     #[command(after_help = "Example:\n  rekindle up -i \"$(rekindle lab inventory)\"")]
     Inventory(LabName),
     /// Open a shell on a node, or run a command there.
-    #[command(after_help = "Example:\n  rekindle lab ssh cp1 -- crictl ps")]
+    #[command(after_help = "Example:\n  rekindle lab ssh cp1 -- ctr -n k8s.io containers ls")]
     Ssh {
         /// The node.
         node: String,

@@ -57,7 +57,8 @@ impl Environment {
             owner: caller,
             ssh_agent: var("SSH_AUTH_SOCK").map(PathBuf::from),
             user: user.map_or_else(|| "unknown".into(), |name| name.to_string_lossy().into_owned()),
-            host: std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "unknown".into(), |name| name.trim().to_owned()),
+            host: std::fs::read_to_string("/proc/sys/kernel/hostname")
+                .map_or_else(|_| "unknown".into(), |name| name.trim().to_owned()),
             no_colour: var("NO_COLOR").is_some(),
             root,
             home,

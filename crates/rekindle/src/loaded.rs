@@ -70,7 +70,8 @@ impl Loaded {
             local.patches.insert(name.clone(), read(path)?);
         }
         if let Some(own) = &cluster.pki.own_ca {
-            local.own_ca = Some(pki::OwnCa { certificate: read(&own.certificate)?, key: read(&own.key)?.into() });
+            local.own_ca =
+                Some(pki::OwnCa { certificate: read(&own.certificate)?, key: read(&own.key)?.into() });
         }
         Ok(local)
     }
@@ -80,9 +81,9 @@ fn read_text(path: &Path) -> Result<String, Failure> {
     let missing = |error: &std::io::Error| {
         let failure = file_error("cannot be read", path, error);
         match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                failure.hint("`rekindle init > rekindle.toml` writes an inventory to start from; `-i FILE` names another")
-            }
+            std::io::ErrorKind::NotFound => failure.hint(
+                "`rekindle init > rekindle.toml` writes an inventory to start from; `-i FILE` names another",
+            ),
             _ => failure,
         }
     };
@@ -94,7 +95,8 @@ fn read_text(path: &Path) -> Result<String, Failure> {
     let mut bytes = Vec::new();
     file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| missing(&error))?;
     if bytes.len() as u64 > LARGEST {
-        return Err(Failure::refused(format!("{}: is larger than 1 MiB", path.display())).hint("that is no inventory"));
+        return Err(Failure::refused(format!("{}: is larger than 1 MiB", path.display()))
+            .hint("that is no inventory"));
     }
     String::from_utf8(bytes).map_err(|_| Failure::refused(format!("{}: is no UTF-8 text", path.display())))
 }

@@ -40,7 +40,9 @@ pub async fn obtain(
     };
     let wanted = Wanted::everything(kubernetes.clone(), arch);
     let cache = environment.cache.join("artifacts");
-    environment.make_folder(&cache).map_err(|error| crate::failure::file_error("cannot be made", &cache, &error))?;
+    environment
+        .make_folder(&cache)
+        .map_err(|error| crate::failure::file_error("cannot be made", &cache, &error))?;
     let tell = |progress: Progress| told(report, progress);
     let got = artifacts::obtain(&source, &wanted, &cache, tell).await.map_err(|error| failure(&error))?;
     Ok(Obtained { payload: known(&got), files: files(&got), artifacts: got })
@@ -48,7 +50,9 @@ pub async fn obtain(
 
 fn told(report: &Reporter, progress: Progress) {
     match progress {
-        Progress::Waits { lock } => report.say(format!("another run holds {}, waiting for it", lock.display())),
+        Progress::Waits { lock } => {
+            report.say(format!("another run holds {}, waiting for it", lock.display()))
+        }
         Progress::Begins { what, about } => {
             report.say(format!("{what}: about {} minutes on two cores, once", about.as_secs().div_ceil(60)));
         }
@@ -80,7 +84,9 @@ fn failure(error: &artifacts::Error) -> Failure {
 }
 
 fn upstream(sites: Sites) -> Result<Upstream, Failure> {
-    let variable = |names: [&str; 2]| names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    let variable = |names: [&str; 2]| {
+        names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    };
     let mut http = Http::default();
     if let Some(url) = variable(["HTTPS_PROXY", "https_proxy"]) {
         http.proxy = Some(Proxy::parse(&url).map_err(|error| Failure::because(&error))?);
@@ -96,7 +102,11 @@ fn digest(sha256: &artifacts::Sha256) -> Digest {
 
 fn known(got: &artifacts::Payload) -> plan::Payload {
     let program = |program: &artifacts::Program| plan::Program {
-        name: if program.name.is_cni_plugin() { format!("cni/{}", program.name) } else { program.name.to_string() },
+        name: if program.name.is_cni_plugin() {
+            format!("cni/{}", program.name)
+        } else {
+            program.name.to_string()
+        },
         sha256: digest(&program.sha256),
         size: program.size,
     };
@@ -108,7 +118,8 @@ fn known(got: &artifacts::Payload) -> plan::Payload {
     };
     let package = |packaged: &artifacts::Packaged| {
         let name = packaged.name.file_name();
-        let found = if packaged.name.is_cni_plugin() { format!("/usr/lib/cni/{name}") } else { name.to_owned() };
+        let found =
+            if packaged.name.is_cni_plugin() { format!("/usr/lib/cni/{name}") } else { name.to_owned() };
         (found, packaged.package.to_owned())
     };
     plan::Payload {

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use step::{HostId, Secret};
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// A survey takes a second; a node that needs longer than this is not well.
 const SURVEY: Duration = Duration::from_secs(30);
@@ -42,11 +43,15 @@ pub struct Session {
 
 impl Session {
     /// Opens everything, in the order of the line.
-    pub async fn open(args: &cli::Cluster, environment: &Environment, report: &Reporter) -> Result<Self, Failure> {
+    pub async fn open(
+        args: &cli::Cluster,
+        environment: &Environment,
+        report: &Reporter,
+    ) -> Result<Self, Failure> {
         let loaded = Loaded::read(&args.file.inventory, report)?;
         let vault = Vault::new(&loaded, &args.identity, args.trust_on_first_use, environment)?;
         let remembered = vault.open()?;
-        let (events, _) = report.listen();
+        let events = report.listen(journal(&loaded, environment));
         let pinned = remembered.as_ref().map(|remembered| &remembered.host_keys);
         let (hosts, failed) = connect(&loaded, pinned, args, environment, &events).await?;
         let absent_hint = failed.iter().find_map(|(_, error)| error.hint());
@@ -76,10 +81,14 @@ impl Session {
 
     /// A control plane whose apiserver answers.
     pub fn any_control_plane(&self) -> Result<HostId, Failure> {
-        let ready = self.cluster().control_planes().map(|node| HostId::new(&node.name)).find(|host| {
-            self.answers.get(host).is_some_and(|answer| answer.today.api_ready)
-        });
-        ready.ok_or_else(|| self.with_absent(Failure::refused("no control plane's apiserver answers").exit(Exit::Unknown)))
+        let ready = self
+            .cluster()
+            .control_planes()
+            .map(|node| HostId::new(&node.name))
+            .find(|host| self.answers.get(host).is_some_and(|answer| answer.today.api_ready));
+        ready.ok_or_else(|| {
+            self.with_absent(Failure::refused("no control plane's apiserver answers").exit(Exit::Unknown))
+        })
     }
 
     /// Adds why nodes are absent to a failure.
@@ -90,6 +99,14 @@ impl Session {
         failure.hint = failure.hint.or_else(|| self.absent_hint.clone());
         failure
     }
+}
+
+/// `~/.local/state/rekindle/journal/NAME.jsonl`, for reports; without it nothing is worse.
+fn journal(loaded: &Loaded, environment: &Environment) -> Option<engine::Journal> {
+    let folder = environment.state.join("journal");
+    environment.make_folder(&folder).ok()?;
+    let now = || OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
+    engine::Journal::open(&folder.join(format!("{}.jsonl", loaded.cluster().name)), now(), now).ok()
 }
 
 fn address(target: &SshTarget, bastion: Option<&SshTarget>) -> SshAddress {
@@ -110,8 +127,11 @@ async fn connect(
     let cluster = loaded.cluster();
     let ssh = &cluster.ssh;
     let bastion = ssh.bastion.as_ref();
-    let targets: Vec<Target> =
-        cluster.nodes.iter().map(|node| Target::ssh(HostId::new(&node.name), address(&node.ssh, bastion))).collect();
+    let targets: Vec<Target> = cluster
+        .nodes
+        .iter()
+        .map(|node| Target::ssh(HostId::new(&node.name), address(&node.ssh, bastion)))
+        .collect();
     let files = |paths: &[std::path::PathBuf], usual: &[&str]| -> Vec<std::path::PathBuf> {
         if paths.is_empty() {
             return usual.iter().map(|name| environment.home.join(".ssh").join(name)).collect();
@@ -121,7 +141,8 @@ async fn connect(
     let sudo_password = match &args.sudo_password_file {
         None => None,
         Some(path) => {
-            let text = std::fs::read(path).map_err(|error| crate::failure::file_error("cannot be read", path, &error))?;
+            let text = std::fs::read(path)
+                .map_err(|error| crate::failure::file_error("cannot be read", path, &error))?;
             Some(Secret::new(text.strip_suffix(b"\n").unwrap_or(&text)))
         }
     };
@@ -129,9 +150,10 @@ async fn connect(
         22 => target.host.clone(),
         port => format!("[{}]:{port}", target.host),
     };
-    let pins = pinned.into_iter().flatten().filter_map(|(name, key)| {
-        cluster.node(name).map(|node| (pattern(&node.ssh), key.clone()))
-    });
+    let pins = pinned
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, key)| cluster.node(name).map(|node| (pattern(&node.ssh), key.clone())));
     let options = SshOptions {
         identities: files(&ssh.identity, &["id_ed25519", "id_ecdsa", "id_rsa"]),
         agent: environment.ssh_agent.clone(),

@@ -4,8 +4,8 @@ use crate::environment::Environment;
 use crate::failure::{Failure, chain, file_error};
 use crate::loaded::{Loaded, LocalFiles};
 use archive::{
-    Archive, Destination, Folder, Identities, NewIdentity, Opened, Recipient, RootPublic, Sealed, Sealing, Secret, Stamp,
-    Standing, Trust,
+    Archive, Destination, Folder, Identities, NewIdentity, Opened, Recipient, RootPublic, Sealed, Sealing,
+    Secret, Stamp, Standing, Trust,
 };
 use pki::{Bundle, Ca, ExposeSecret};
 use std::collections::BTreeMap;
@@ -39,6 +39,14 @@ pub struct Remembered {
     pub payload: Option<plan::Payload>,
     /// Host keys by node.
     pub host_keys: BTreeMap<String, String>,
+}
+
+/// Who will be able to open the archive.
+pub struct Recipients {
+    /// All of them.
+    pub all: Vec<Recipient>,
+    /// Where the identity lies that was made just now, if one was.
+    pub minted: Option<PathBuf>,
 }
 
 /// What is to be sealed.
@@ -79,7 +87,8 @@ impl Vault {
         environment: &Environment,
     ) -> Result<Self, Failure> {
         let settings = &loaded.cluster().archive;
-        let folder = |path: &Path| Box::new(Folder::new(environment.path(&loaded.folder, path), environment.owner));
+        let folder =
+            |path: &Path| Box::new(Folder::new(environment.path(&loaded.folder, path), environment.owner));
         let destinations = settings.to.iter().map(|to| match to {
             inventory::Destination::Folder(path) => folder(path) as Box<dyn Destination>,
         });
@@ -122,7 +131,8 @@ impl Vault {
         let mut all: Option<Identities> = None;
         for path in &self.identity_files {
             let text = std::fs::read(path).map_err(|error| file_error("cannot be read", path, &error))?;
-            let read = Identities::parse(&Secret::new(text), &path.display().to_string()).map_err(|error| failure(&error))?;
+            let read = Identities::parse(&Secret::new(text), &path.display().to_string())
+                .map_err(|error| failure(&error))?;
             all = Some(match all {
                 Some(before) => before.and(read),
                 None => read,
@@ -134,11 +144,23 @@ impl Vault {
         })
     }
 
-    /// Who will be able to open the archive. Where nobody was named, an identity is made; its path is returned.
-    pub fn recipients(&self, environment: &Environment, created: &str) -> Result<(Vec<Recipient>, Option<PathBuf>), Failure> {
+    /// Who will be able to open the archive. Those that the inventory names, else those of
+    /// the last seal; where there is neither, an identity is made.
+    pub fn recipients(
+        &self,
+        previous: Option<&Remembered>,
+        environment: &Environment,
+        created: &str,
+    ) -> Result<Recipients, Failure> {
         let parse = |text: &String| text.parse::<Recipient>().map_err(|error| failure(&error));
-        if !self.recipients.is_empty() {
-            return Ok((self.recipients.iter().map(parse).collect::<Result<_, _>>()?, None));
+        let known = previous.map_or(&[][..], |remembered| &remembered.opened.public.recipients);
+        for named in [&self.recipients[..], known] {
+            if !named.is_empty() {
+                return Ok(Recipients {
+                    all: named.iter().map(parse).collect::<Result<_, _>>()?,
+                    minted: None,
+                });
+            }
         }
         let path = &self.own_identity;
         if let Ok(text) = std::fs::read_to_string(path) {
@@ -148,11 +170,13 @@ impl Vault {
                 Failure::refused(format!("{} does not name its public key", path.display()))
                     .hint("write the recipient into the inventory: recipients = [\"age1…\"] under [archive]")
             })?;
-            return Ok((vec![parse(&public.trim().to_owned())?], None));
+            return Ok(Recipients { all: vec![parse(&public.trim().to_owned())?], minted: None });
         }
         let new = NewIdentity::mint(created).map_err(|error| failure(&error))?;
-        environment.write(path, new.file.expose(), 0o600).map_err(|error| file_error("cannot be written", path, &error))?;
-        Ok((vec![new.recipient], Some(path.clone())))
+        environment
+            .write(path, new.file.expose(), 0o600)
+            .map_err(|error| file_error("cannot be written", path, &error))?;
+        Ok(Recipients { all: vec![new.recipient], minted: Some(path.clone()) })
     }
 
     /// Seals what changed and reads it back; nothing is written where nothing changed.
@@ -181,7 +205,12 @@ impl Vault {
     }
 
     /// Seals that etcd had a quorum.
-    pub fn seal_born(&self, sealed: &archive::ManifestId, bundle: &Bundle, stamp: &Stamp) -> Result<Sealed, Failure> {
+    pub fn seal_born(
+        &self,
+        sealed: &archive::ManifestId,
+        bundle: &Bundle,
+        stamp: &Stamp,
+    ) -> Result<Sealed, Failure> {
         let key = Secret::new(bundle.root_key().expose_secret().as_bytes());
         self.archive.seal_born(sealed, &key, stamp).map_err(|error| failure(&error))
     }
@@ -197,7 +226,8 @@ fn trust_note(environment: &Environment, loaded: &Loaded) -> PathBuf {
 /// The root key that was noted, where it is the one that signs what lies there: a note may be older than the
 /// folder that it speaks of.
 fn noted_trust(archive: &Archive, environment: &Environment, loaded: &Loaded) -> Option<RootPublic> {
-    let noted: RootPublic = std::fs::read_to_string(trust_note(environment, loaded)).ok()?.trim().parse().ok()?;
+    let noted: RootPublic =
+        std::fs::read_to_string(trust_note(environment, loaded)).ok()?.trim().parse().ok()?;
     match archive.state(&Trust::FirstUse) {
         Ok(Standing::Holds(holding)) => (holding.root == noted).then_some(noted),
         _ => None,
@@ -214,7 +244,8 @@ pub fn note_trust(environment: &Environment, loaded: &Loaded, sealed: &Sealed) -
 fn public_keys(bundle: &Bundle) -> Result<BTreeMap<String, archive::Digest>, Failure> {
     let digest = |hash: &str| {
         let hex = hash.strip_prefix("sha256:").unwrap_or(hash);
-        hex.parse::<archive::Digest>().map_err(|error| Failure::refused(format!("public key hash {hash}: {error}")))
+        hex.parse::<archive::Digest>()
+            .map_err(|error| Failure::refused(format!("public key hash {hash}: {error}")))
     };
     let mut keys = BTreeMap::new();
     for (name, ca) in [("ca", Ca::Cluster), ("front-proxy-ca", Ca::FrontProxy), ("etcd/ca", Ca::Etcd)] {
@@ -244,12 +275,16 @@ fn entries(contents: &Contents) -> BTreeMap<String, Secret> {
 /// The inventory without its `trust` line, which says nothing that the archive does not know, and which comes
 /// after the first seal: adding it makes no new generation.
 fn without_trust(text: &str) -> String {
-    let is_trust = |line: &&str| line.trim_start().strip_prefix("trust").is_some_and(|rest| rest.trim_start().starts_with('='));
+    let is_trust = |line: &&str| {
+        line.trim_start().strip_prefix("trust").is_some_and(|rest| rest.trim_start().starts_with('='))
+    };
     text.split_inclusive('\n').filter(|line| !is_trust(line)).collect()
 }
 
 fn remembered(opened: Opened) -> Result<Remembered, Failure> {
-    let text = |name: &str| opened.entries.get(name).map(|entry| String::from_utf8_lossy(entry.expose()).into_owned());
+    let text = |name: &str| {
+        opened.entries.get(name).map(|entry| String::from_utf8_lossy(entry.expose()).into_owned())
+    };
     let own: pki::Entries = opened
         .entries
         .iter()
@@ -257,7 +292,8 @@ fn remembered(opened: Opened) -> Result<Remembered, Failure> {
         .collect();
     let bundle = Bundle::from_entries(&own)
         .map_err(|error| Failure::refused(format!("the identity set can't be used: {}", chain(&error))))?;
-    let cluster = text(INVENTORY).and_then(|text| inventory::parse(INVENTORY, &text).ok()).map(|parsed| parsed.cluster);
+    let cluster =
+        text(INVENTORY).and_then(|text| inventory::parse(INVENTORY, &text).ok()).map(|parsed| parsed.cluster);
     let payload = text(PAYLOAD).and_then(|json| serde_json::from_str(&json).ok());
     let host_keys = text(HOST_KEYS).and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
     Ok(Remembered { bundle, cluster, payload, host_keys, opened })

@@ -74,8 +74,22 @@ mod tests {
 
     #[test]
     fn quoting_survives_a_real_shell() {
-        let cases =
-            ["", "plain", "two words", "it's", "$(id)", "`id`", "a\nb\n", "\\", "\"", "*", "~", "é", "''", "!x"];
+        let cases = [
+            "",
+            "plain",
+            "two words",
+            "it's",
+            "$(id)",
+            "`id`",
+            "a\nb\n",
+            "\\",
+            "\"",
+            "*",
+            "~",
+            "é",
+            "''",
+            "!x",
+        ];
         for text in cases {
             let output = std::process::Command::new("sh")
                 .arg("-c")

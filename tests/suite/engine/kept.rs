@@ -81,3 +81,15 @@ async fn a_file_of_ours_is_removed_and_a_changed_one_is_kept() {
     let report = apply(&hosts, &plan(node.id(), vec![absent("one"), absent("two")])).await;
     assert_eq!(outcomes(&report), [Outcome::Changed, Outcome::Kept("is there, by another hand".to_owned())]);
 }
+
+/// An archive whose contents are where they belong need not come again.
+#[tokio::test]
+async fn a_file_that_its_probe_can_do_without_is_not_brought() {
+    let node = FakeNode::start("cp1").await;
+    let hosts = connect(&[&node]).await;
+    let archive = File::text(node.path("archive"), "bytes\n").holds(Script::nothing());
+    let plan = plan(node.id(), vec![Step::file(archive)]);
+    assert!(engine::preview(&hosts, &plan, false).await.nothing_to_do());
+    assert_eq!(outcomes(&apply(&hosts, &plan).await), [Outcome::Unchanged]);
+    assert!(!std::path::Path::new(&node.path("archive")).exists());
+}

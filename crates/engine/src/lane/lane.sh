@@ -116,7 +116,8 @@ judge() {
     absent:none) ;;
     *:directory) state=bad reason='is a directory' ;;
     absent:*) state=write reason='is there' ;;
-    *:none) state=write reason='is missing' ;;
+    # Its probe may hold without it: what was in an archive is where it belongs.
+    *:none) [ "$how" = holds ] || state=write reason='is missing' ;;
     link:'symbolic link')
         is=$(readlink -- "$path")
         [ "$is" = "$want" ] || state=write reason="points to $is"

@@ -54,7 +54,12 @@ impl Health {
         for name in have.difference(&wanted) {
             found.push(format!("{name}: a member of etcd that the inventory does not know"));
         }
-        found.extend(self.members.iter().filter(|member| member.learner).map(|m| format!("{}: a learner still", m.name)));
+        found.extend(
+            self.members
+                .iter()
+                .filter(|member| member.learner)
+                .map(|m| format!("{}: a learner still", m.name)),
+        );
         if self.answering.len() < self.members.len() {
             found.push(format!("etcd: {} of {} members answer", self.answering.len(), self.members.len()));
         }
@@ -100,15 +105,20 @@ fn parse(output: &Output) -> Result<Health, Unreadable> {
         let (key, value) = line.split_once(' ').unwrap_or((line, ""));
         let words: Vec<&str> = value.split(' ').collect();
         match (key, &words[..]) {
-            ("apiserver", [name, said @ ..]) => drop(health.apiservers.insert((*name).into(), said.join(" "))),
+            ("apiserver", [name, said @ ..]) => {
+                drop(health.apiservers.insert((*name).into(), said.join(" ")))
+            }
             ("member", _) => health.members.push(member(value)?),
             ("etcd", [id, revision, leader]) => {
                 health.answering.insert((*id).into(), ((*leader).into(), number("revision", revision)?));
             }
             ("alarm", _) => health.alarms.push(value.into()),
             ("node", [name, ready, kubelet, address]) => {
-                let node =
-                    NodeHealth { ready: *ready == "True", kubelet: (*kubelet).into(), address: (*address).into() };
+                let node = NodeHealth {
+                    ready: *ready == "True",
+                    kubelet: (*kubelet).into(),
+                    address: (*address).into(),
+                };
                 health.nodes.insert((*name).into(), node);
             }
             ("coredns", _) => health.coredns = value.into(),

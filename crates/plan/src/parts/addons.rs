@@ -56,7 +56,8 @@ pub fn steps(context: &Context) -> Vec<Step> {
             &digest(&kubeadm::kube_proxy(context.cluster)),
         ));
     }
-    let coredns = json!({"dns": kubeadm::dns_address(context.cluster), "domain": context.cluster.network.domain});
+    let coredns =
+        json!({"dns": kubeadm::dns_address(context.cluster), "domain": context.cluster.network.domain});
     steps.push(config_map("install CoreDNS", "addon coredns", "coredns", &digest(&coredns)));
     steps
 }
@@ -109,7 +110,8 @@ fn config_map(title: &str, phase: &str, name: &str, want: &str) -> Step {
          kubeadm init phase $PHASE --config \"$CONFIG\" >/dev/null\n\
          mark kube-system \"$NAME\" \"$WANT\""
     ));
-    let set = |script: Script| script.set("NAME", name).set("WANT", want).set("PHASE", phase).set("CONFIG", CONFIG);
+    let set =
+        |script: Script| script.set("NAME", name).set("WANT", want).set("PHASE", phase).set("CONFIG", CONFIG);
     Step::run(title, set(done_when), set(run)).within(60)
 }
 

@@ -22,7 +22,10 @@ pub fn steps(context: &Context, node: &Node) -> Result<Vec<Step>, TemplateError>
     let values = json!({"bind": host_port(loopback, context.cluster.api.port), "servers": servers});
     Ok(vec![
         Step::file(File::text("/etc/rekindle/haproxy.cfg", template("haproxy.cfg", values)?)),
-        Step::file(File::text("/etc/systemd/system/rekindle-api.service", template("rekindle-api.service", json!({}))?)),
+        Step::file(File::text(
+            "/etc/systemd/system/rekindle-api.service",
+            template("rekindle-api.service", json!({}))?,
+        )),
         service::reloaded("rekindle-api", 30),
     ])
 }

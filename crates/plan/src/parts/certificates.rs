@@ -37,7 +37,9 @@ fn leaf(leaf: &NodeLeaf) -> Step {
         match &file.body {
             Body::Link(to) => run.push_str(&format!("ln -sfn {} {path}\n", step::quote(to))),
             Body::Public(text) => push_file(&mut run, &mut input, &file.path, file.mode, text),
-            Body::Secret(text) => push_file(&mut run, &mut input, &file.path, file.mode, text.expose_secret()),
+            Body::Secret(text) => {
+                push_file(&mut run, &mut input, &file.path, file.mode, text.expose_secret())
+            }
         }
     }
     Step::run(title, good(&leaf.wants), Script::new(run).input(Secret::new(input)))
@@ -69,7 +71,8 @@ fn good(wants: &Leaf) -> Script {
     let organization = subject.organization.map_or_else(String::new, |name| format!(",O={name}"));
     let usages: Vec<&str> = subject.usages.iter().map(|usage| usage.as_openssl()).collect();
     let dns = subject.names.iter().map(|name| format!("DNS:{name}\n"));
-    let sans: String = dns.chain(subject.addresses.iter().map(|ip| format!("IP Address:{}\n", as_openssl(*ip)))).collect();
+    let sans: String =
+        dns.chain(subject.addresses.iter().map(|ip| format!("IP Address:{}\n", as_openssl(*ip)))).collect();
     Script::new(include_str!("leaf_is_good.sh"))
         .set("HELD", held)
         .set("CERT", cert)

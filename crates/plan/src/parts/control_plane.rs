@@ -43,8 +43,12 @@ struct StaticPod {
     section: &'static str,
 }
 
-const ETCD: StaticPod =
-    StaticPod { component: "etcd", phase: "etcd local", live: "http://127.0.0.1:2381/livez", section: "etcd" };
+const ETCD: StaticPod = StaticPod {
+    component: "etcd",
+    phase: "etcd local",
+    live: "http://127.0.0.1:2381/livez",
+    section: "etcd",
+};
 const API_SERVER: StaticPod = StaticPod {
     component: "kube-apiserver",
     phase: "control-plane apiserver",
@@ -72,7 +76,8 @@ pub fn etcd_manifest(context: &Context, node: &Node) -> Result<Step, TemplateErr
 /// The control plane proper, when etcd has a quorum.
 pub fn components(context: &Context, node: &Node) -> Result<Vec<Step>, TemplateError> {
     let live = Script::new("curl -ksf -m 2 -o /dev/null https://127.0.0.1:6443/livez");
-    let hint = "ctr -n k8s.io containers ls, and the newest file in /var/log/pods/kube-system_kube-apiserver-*";
+    let hint =
+        "ctr -n k8s.io containers ls, and the newest file in /var/log/pods/kube-system_kube-apiserver-*";
     Ok(vec![
         static_pod(context, node, &API_SERVER)?,
         Step::wait("apiserver is live", live).within(180).hint(hint),

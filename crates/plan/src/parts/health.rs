@@ -24,9 +24,9 @@ pub fn steps(context: &Context, nodes: &[&Node]) -> Vec<Step> {
     );
     vec![
         Step::wait("nodes are Ready", ready.set("NAMES", &names(nodes))).within(180).hint("rekindle status"),
-        Step::wait("DNS answers", dns(context.cluster, "dns_answers")).within(180).hint(
-            "rekindle kubectl -- -n kube-system get pods -o wide",
-        ),
+        Step::wait("DNS answers", dns(context.cluster, "dns_answers"))
+            .within(180)
+            .hint("rekindle kubectl -- -n kube-system get pods -o wide"),
     ]
 }
 

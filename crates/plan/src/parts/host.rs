@@ -28,7 +28,10 @@ pub fn steps(context: &Context, node: &Node) -> Result<Vec<Step>, TemplateError>
     steps.push(packages(context, node));
     let container = context.cluster.host.container;
     if !container {
-        steps.push(Step::file(File::text("/etc/modules-load.d/rekindle.conf", template("modules.conf", json!({}))?)));
+        steps.push(Step::file(File::text(
+            "/etc/modules-load.d/rekindle.conf",
+            template("modules.conf", json!({}))?,
+        )));
         steps.push(modules());
     }
     let ipv6 = context.cluster.network.pods.iter().any(|net| net.addr().is_ipv6());
@@ -47,11 +50,14 @@ fn packages(context: &Context, node: &Node) -> Step {
     if node.role == Role::Worker {
         wanted.push(("haproxy", "haproxy"));
     }
-    wanted.extend(context.payload.packages.iter().map(|(program, package)| (program.as_str(), package.as_str())));
+    wanted.extend(
+        context.payload.packages.iter().map(|(program, package)| (program.as_str(), package.as_str())),
+    );
     let pairs: Vec<String> = wanted.iter().map(|(program, package)| format!("{program}:{package}")).collect();
     let missing = "missing=\n\
         for pair in $PAIRS; do command -v \"${pair%:*}\" >/dev/null || missing=\"$missing ${pair#*:}\"; done\n";
-    let done_when = Script::new(format!("{missing}[ -z \"$missing\" ] || {{ echo \"missing:$missing\"; exit 1; }}"));
+    let done_when =
+        Script::new(format!("{missing}[ -z \"$missing\" ] || {{ echo \"missing:$missing\"; exit 1; }}"));
     // Debian's haproxy starts a service of its own; ours has its own unit.
     let run = Script::new(format!(
         "{missing}export DEBIAN_FRONTEND=noninteractive\n\
@@ -116,7 +122,8 @@ fn endpoint_name(context: &Context, node: &Node) -> Step {
     let line = format!("{address} {} # rekindle", context.cluster.api.host);
     Step::run(
         "name the API endpoint",
-        Script::new("grep -qxF -- \"$LINE\" /etc/hosts || { echo 'not in /etc/hosts'; exit 1; }").set("LINE", &line),
+        Script::new("grep -qxF -- \"$LINE\" /etc/hosts || { echo 'not in /etc/hosts'; exit 1; }")
+            .set("LINE", &line),
         // Written beside and moved over: a reader never sees half of it.
         Script::new(
             "{ grep -v ' # rekindle$' /etc/hosts || :; printf '%s\\n' \"$LINE\"; } >/etc/.hosts.rekindle\n\

@@ -22,7 +22,10 @@ pub fn files(context: &Context, node: &Node) -> Result<Vec<Step>, TemplateError>
         Step::file(File::text("/var/lib/kubelet/config.yaml", config).unless_changed()),
         Step::file(File::text("/var/lib/kubelet/instance-config.yaml", instance).unless_changed()),
         Step::file(File::text("/var/lib/kubelet/kubeadm-flags.env", flags).unless_changed()),
-        Step::file(File::text("/etc/systemd/system/kubelet.service", template("kubelet.service", json!({}))?)),
+        Step::file(File::text(
+            "/etc/systemd/system/kubelet.service",
+            template("kubelet.service", json!({}))?,
+        )),
         Step::file(File::text(dropin, template("10-kubeadm.conf", json!({}))?)),
     ])
 }
@@ -30,5 +33,8 @@ pub fn files(context: &Context, node: &Node) -> Result<Vec<Step>, TemplateError>
 /// The kubelet runs with these files.
 pub fn start() -> Vec<Step> {
     let healthy = Script::new("curl -sf -m 2 -o /dev/null http://127.0.0.1:10248/healthz");
-    vec![service::running("kubelet", 60), Step::wait("kubelet answers", healthy).within(60).hint("journalctl -u kubelet on that node")]
+    vec![
+        service::running("kubelet", 60),
+        Step::wait("kubelet answers", healthy).within(60).hint("journalctl -u kubelet on that node"),
+    ]
 }

@@ -2,6 +2,7 @@
 //! ORDER: before the kubelet, so that the Node is Ready with its first status.
 
 use super::service;
+use crate::kubeadm::addresses;
 use crate::{Context, TemplateError, template};
 use inventory::{Cni, Node};
 use ipnet::IpNet;
@@ -13,7 +14,8 @@ pub fn steps(context: &Context, node: &Node) -> Result<Vec<Step>, TemplateError>
     if context.cluster.network.cni != Cni::Routes {
         return Ok(Vec::new());
     }
-    let conflist = template("10-rekindle.conflist", json!({ "pod_cidrs": node.pod_cidrs, "defaults": defaults(node) }))?;
+    let conflist =
+        template("10-rekindle.conflist", json!({ "pod_cidrs": node.pod_cidrs, "defaults": defaults(node) }))?;
     let routes = template("routes.sh", json!({ "routes": routes(context, node), "pods": pods(context) }))?;
     Ok(vec![
         Step::file(File::text("/etc/cni/net.d/10-rekindle.conflist", conflist)),
@@ -35,14 +37,15 @@ fn pods(context: &Context) -> Vec<serde_json::Value> {
     context.cluster.network.pods.iter().map(|net| json!({"family": family(net), "net": net})).collect()
 }
 
-/// A route goes by way of the other node's address, so only CIDRs of that address's family have one.
+/// A route goes by way of the other node's address of the same family.
 fn routes(context: &Context, node: &Node) -> Vec<serde_json::Value> {
     let others = context.cluster.nodes.iter().filter(|other| other.name != node.name);
     others
         .flat_map(|other| {
-            let same_family = |net: &&IpNet| net.addr().is_ipv6() == other.address.is_ipv6();
-            other.pod_cidrs.iter().filter(same_family).map(move |net| {
-                json!({"cidr": net, "via": other.address, "v6": net.addr().is_ipv6()})
+            other.pod_cidrs.iter().filter_map(|net| {
+                let v6 = net.addr().is_ipv6();
+                let via = addresses(other).find(|address| address.is_ipv6() == v6)?;
+                Some(json!({"cidr": net, "via": via, "v6": v6}))
             })
         })
         .collect()

@@ -28,10 +28,14 @@ pub fn problems(cluster: &Cluster, answers: &Answers, now: i64) -> Vec<Problem> 
     let mut found = Vec::new();
     for (host, answer) in answers {
         let Some(node) = cluster.node(host.as_str()) else { continue };
-        let mut add = |what: String, hint: &str| found.push(Problem { host: host.clone(), what, hint: hint.into() });
+        let mut add =
+            |what: String, hint: &str| found.push(Problem { host: host.clone(), what, hint: hint.into() });
         let (facts, today) = (&answer.facts, &answer.today);
         if !["debian", "ubuntu"].contains(&facts.os.as_str()) {
-            add(format!("runs {} {}", facts.os, facts.os_version), "nodes are prepared on Debian and Ubuntu for now");
+            add(
+                format!("runs {} {}", facts.os, facts.os_version),
+                "nodes are prepared on Debian and Ubuntu for now",
+            );
         }
         if !["x86_64", "aarch64"].contains(&facts.arch.as_str()) {
             add(format!("is an {} machine", facts.arch), "Kubernetes is taken for x86_64 and aarch64");
@@ -45,7 +49,10 @@ pub fn problems(cluster: &Cluster, answers: &Answers, now: i64) -> Vec<Problem> 
         let skew = today.time - now;
         if skew.abs() > CLOCK {
             let (by, way) = (skew.abs(), if skew > 0 { "ahead of" } else { "behind" });
-            add(format!("its clock is {by} s {way} ours"), "let it follow a time server: `timedatectl set-ntp true`");
+            add(
+                format!("its clock is {by} s {way} ours"),
+                "let it follow a time server: `timedatectl set-ntp true`",
+            );
         }
         if facts.memory < MEMORY && !cluster.host.container {
             add(format!("has {} MiB of memory", facts.memory / 1024), "kubeadm asks for 1700 MB");
@@ -54,11 +61,17 @@ pub fn problems(cluster: &Cluster, answers: &Answers, now: i64) -> Vec<Problem> 
             add(format!("has {} MiB free below /var/lib", today.disk / 1024), "2 GiB are needed at least");
         }
         if !facts.has.contains("apt-get") && !facts.has.contains("socat") {
-            add("has no apt-get".into(), "install conntrack, curl, ethtool, iptables, nftables, openssl and socat by hand");
+            add(
+                "has no apt-get".into(),
+                "install conntrack, curl, ethtool, iptables, nftables, openssl and socat by hand",
+            );
         }
         if today.cluster.is_none() {
             for port in ports(node.role).into_iter().filter(|port| today.listens.contains(port)) {
-                add(format!("something listens on port {port} already"), &format!("`ss -ltnp 'sport = :{port}'` names it"));
+                add(
+                    format!("something listens on port {port} already"),
+                    &format!("`ss -ltnp 'sport = :{port}'` names it"),
+                );
             }
         }
     }

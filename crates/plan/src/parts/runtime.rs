@@ -19,10 +19,15 @@ pub fn steps(context: &Context, node: &Node) -> Result<Vec<Step>, TemplateError>
     let mut steps = Vec::new();
     for program in &context.payload.programs {
         if control_plane || !CONTROL_PLANE_ONLY.contains(&program.name.as_str()) {
-            steps.push(Step::file(File::program(program.path(), program.sha256, program.size)).within(120));
+            // `kubeadm upgrade` asks people to put newer ones here.
+            steps.push(
+                Step::file(File::program(program.path(), program.sha256, program.size).unless_changed())
+                    .within(120),
+            );
         }
     }
-    let pause = context.payload.image("pause").map_or("registry.k8s.io/pause:3.10.2", |image| &image.reference);
+    let pause =
+        context.payload.image("pause").map_or("registry.k8s.io/pause:3.10.2", |image| &image.reference);
     let config = template(
         "containerd-config.toml",
         json!({
@@ -45,13 +50,15 @@ fn needed_by_workers(reference: &str) -> bool {
 
 /// The images that this node needs: their archives, where containerd has not got them yet, and one import.
 fn images(context: &Context, control_plane: bool) -> Vec<Step> {
-    let wanted = context.payload.images.iter().filter(|image| control_plane || needed_by_workers(&image.reference));
+    let wanted =
+        context.payload.images.iter().filter(|image| control_plane || needed_by_workers(&image.reference));
     let mut steps = Vec::new();
     let mut list_of = String::new();
     for image in wanted {
         let path = format!("{ARCHIVES}/{}.tar", image.sha256);
         let there = Script::new(include_str!("image_is_there.sh"));
-        let there = there.set("REFERENCE", &image.reference).set("DIGEST", &image.digest).set("ARCHIVE", &path);
+        let there =
+            there.set("REFERENCE", &image.reference).set("DIGEST", &image.digest).set("ARCHIVE", &path);
         let file = File::program(&path, image.sha256, image.size).mode(0o600).holds(there);
         steps.push(Step::new(format!("bring {}", image.reference), Change::File(file)).within(300));
         list_of.push_str(&format!("{} {} {path}\n", image.reference, image.digest));
@@ -64,7 +71,9 @@ fn images(context: &Context, control_plane: bool) -> Vec<Step> {
     };
     let done_when = each("{ echo \"$reference is not in containerd\"; exit 1; }");
     // Importing is bound by the disk and by one lock in containerd: one after the other is as fast.
-    let run = each("{ ctr -n k8s.io images import --local \"$archive\" >/dev/null && rm -f \"$archive\"; } || exit 1");
+    let run = each(
+        "{ ctr -n k8s.io images import --local \"$archive\" >/dev/null && rm -f \"$archive\"; } || exit 1",
+    );
     steps.push(Step::run("import images", done_when, run).within(600));
     steps
 }

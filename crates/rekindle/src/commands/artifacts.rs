@@ -18,13 +18,20 @@ pub async fn run(command: &ArtifactsCommand, environment: &Environment, report: 
     };
     let loaded = Loaded::read(&file.inventory, report)?;
     let cluster = loaded.cluster();
-    let arch = Arch::HERE.ok_or_else(|| Failure::refused("nodes of this machine's architecture are not supported"))?;
+    let arch = Arch::HERE
+        .ok_or_else(|| Failure::refused("nodes of this machine's architecture are not supported"))?;
     let Obtained { artifacts, payload, .. } =
-        obtain(&cluster.artifacts.source, &loaded.folder, &cluster.kubernetes, arch, environment, report).await?;
+        obtain(&cluster.artifacts.source, &loaded.folder, &cluster.kubernetes, arch, environment, report)
+            .await?;
     if let Some(to) = to {
         artifacts.export(to).map_err(|error| Failure::because(&error).maybe_hint(error.hint()))?;
     }
-    let size: u64 = payload.programs.iter().map(|program| program.size).chain(payload.images.iter().map(|image| image.size)).sum();
+    let size: u64 = payload
+        .programs
+        .iter()
+        .map(|program| program.size)
+        .chain(payload.images.iter().map(|image| image.size))
+        .sum();
     let place = to.map_or_else(|| environment.cache.join("artifacts"), Clone::clone);
     let text = format!(
         "{} programs and {} images of Kubernetes {}, {}, in {}",

@@ -7,7 +7,11 @@ use inventory::{ExampleNode, Role};
 
 /// Writes an example with the given name.
 pub fn run(args: &cli::Init, report: &Reporter) -> Outcome {
-    let node = |name: &str, last: u8, role| ExampleNode { name: name.into(), address: [10, 0, 0, last].into(), role };
+    let node = |name: &str, last: u8, role| ExampleNode {
+        name: name.into(),
+        address: [10, 0, 0, last].into(),
+        role,
+    };
     let nodes = [
         node("cp1", 11, Role::ControlPlane),
         node("cp2", 12, Role::ControlPlane),

@@ -13,9 +13,9 @@ use time::OffsetDateTime;
 pub fn run(args: &cli::Kubeconfig, environment: &Environment, report: &Reporter) -> Outcome {
     let loaded = Loaded::read(&args.cluster.file.inventory, report)?;
     let vault = Vault::new(&loaded, &args.cluster.identity, args.cluster.trust_on_first_use, environment)?;
-    let remembered = vault
-        .open()?
-        .ok_or_else(|| Failure::refused("the archive is empty").hint("`rekindle up` makes the cluster first"))?;
+    let remembered = vault.open()?.ok_or_else(|| {
+        Failure::refused("the archive is empty").hint("`rekindle up` makes the cluster first")
+    })?;
     let text = admin(&loaded, &remembered.bundle, args.server.as_deref())?;
     report.result(text.expose_secret(), serde_json::json!({ "kubeconfig": text.expose_secret() }));
     Ok(Exit::Done)
@@ -26,8 +26,15 @@ pub fn run(args: &cli::Kubeconfig, environment: &Environment, report: &Reporter)
 pub fn admin(loaded: &Loaded, bundle: &pki::Bundle, server: Option<&str>) -> Result<pki::Secret, Failure> {
     let cluster = loaded.cluster();
     let first = cluster.control_planes().next().map(|node| node.address.to_string()).unwrap_or_default();
-    let server = server.map_or_else(|| format!("https://{}", plan::kubeadm::host_port(&first, 6443)), str::to_owned);
+    let server =
+        server.map_or_else(|| format!("https://{}", plan::kubeadm::host_port(&first, 6443)), str::to_owned);
     bundle
-        .admin_kubeconfig(cluster, &server, Some(&cluster.api.host), OffsetDateTime::now_utc(), &mut SystemEntropy)
+        .admin_kubeconfig(
+            cluster,
+            &server,
+            Some(&cluster.api.host),
+            OffsetDateTime::now_utc(),
+            &mut SystemEntropy,
+        )
         .map_err(|error| Failure::because(&error))
 }

@@ -24,7 +24,11 @@ pub async fn run(args: &cli::Kubectl, environment: &Environment, report: &Report
     let mut stdin = std::io::stdin();
     if !stdin.is_terminal() && args.arguments.iter().any(|word| word == "-") {
         let mut input = Vec::new();
-        stdin.by_ref().take(LARGEST_INPUT).read_to_end(&mut input).map_err(|error| Failure::because(&error))?;
+        stdin
+            .by_ref()
+            .take(LARGEST_INPUT)
+            .read_to_end(&mut input)
+            .map_err(|error| Failure::because(&error))?;
         script = script.input(Secret::new(input));
     }
     let whole = |output: &Output| Ok(output.clone());

@@ -82,7 +82,8 @@ fn need_root(environment: &Environment) -> Result<(), Failure> {
     if environment.root {
         return Ok(());
     }
-    Err(Failure::refused("a lab's nodes are containers, and only root can make them").hint("run it with sudo"))
+    Err(Failure::refused("a lab's nodes are containers, and only root can make them")
+        .hint("run it with sudo"))
 }
 
 /// Makes the machines, unless the lab is there, and writes its inventory. Returns its path.
@@ -97,7 +98,11 @@ async fn nodes(args: &LabUp, environment: &Environment, report: &Reporter) -> Re
     }
     let wanted = Wanted::of(args, report)?;
     install_packages(args, report)?;
-    let want = Want { nodes: wanted.nodes.len() as u64, labs_dir: environment.labs.clone(), cache: environment.rootfs.clone() };
+    let want = Want {
+        nodes: wanted.nodes.len() as u64,
+        labs_dir: environment.labs.clone(),
+        cache: environment.rootfs.clone(),
+    };
     for finding in lab::check(&want) {
         match finding.severity {
             Severity::Blocks => return Err(Failure::refused(finding.what).hint(finding.mend)),
@@ -105,7 +110,11 @@ async fn nodes(args: &LabUp, environment: &Environment, report: &Reporter) -> Re
         }
     }
     let (source, got) = programs(args, &wanted, environment, report).await?;
-    let spec = RootfsSpec { programs: rootfs_programs(&got.artifacts), image_archives: got.artifacts.images.iter().map(|image| image.archive.clone()).collect(), mirror: None };
+    let spec = RootfsSpec {
+        programs: rootfs_programs(&got.artifacts),
+        image_archives: got.artifacts.images.iter().map(|image| image.archive.clone()).collect(),
+        mirror: None,
+    };
     let rootfs = lab::rootfs::prepare(&environment.rootfs, &spec, &tell).map_err(failure)?;
     let spec = LabSpec {
         name: name.clone(),
@@ -117,7 +126,9 @@ async fn nodes(args: &LabUp, environment: &Environment, report: &Reporter) -> Re
     let lab = Lab::create(&spec, &tell).map_err(failure)?;
     let path = lab.dir().join(INVENTORY);
     let text = wanted.inventory(&lab, &source);
-    environment.write(&path, text.as_bytes(), 0o644).map_err(|error| file_error("cannot be written", &path, &error))?;
+    environment
+        .write(&path, text.as_bytes(), 0o644)
+        .map_err(|error| file_error("cannot be written", &path, &error))?;
     Ok(path)
 }
 
@@ -128,8 +139,11 @@ fn write_trust(path: &Path, environment: &Environment, report: &Reporter) -> Res
         return Ok(());
     }
     let Some(key) = Vault::new(&loaded, &[], false, environment)?.trusted_root() else { return Ok(()) };
-    let text = loaded.text.replace("to = \"./archive\"\n", &format!("to = \"./archive\"\ntrust = \"{key}\"\n"));
-    environment.write(path, text.as_bytes(), 0o644).map_err(|error| file_error("cannot be written", path, &error))
+    let text =
+        loaded.text.replace("to = \"./archive\"\n", &format!("to = \"./archive\"\ntrust = \"{key}\"\n"));
+    environment
+        .write(path, text.as_bytes(), 0o644)
+        .map_err(|error| file_error("cannot be written", path, &error))
 }
 
 /// What the lab is to be.
@@ -170,8 +184,13 @@ impl Wanted {
             Some(Ok(pair)) => Some(pair),
             Some(Err(text)) => return Err(Failure::refused(format!("`{text}` is not NODE=HOSTNAME"))),
         };
-        let host_name = |node: &str| foreign.filter(|(name, _)| *name == node).map(|(_, host)| host.to_owned());
-        Ok(self.nodes.iter().map(|(name, _)| NodeSpec { name: name.clone(), foreign_host_name: host_name(name) }).collect())
+        let host_name =
+            |node: &str| foreign.filter(|(name, _)| *name == node).map(|(_, host)| host.to_owned());
+        Ok(self
+            .nodes
+            .iter()
+            .map(|(name, _)| NodeSpec { name: name.clone(), foreign_host_name: host_name(name) })
+            .collect())
     }
 
     /// The lab's inventory: addresses and keys are the lab's, the rest is the user's or the default.
@@ -261,7 +280,10 @@ async fn programs(
         None => match get(Source::Upstream).await {
             Ok(got) => Ok(got),
             Err(failure) => {
-                report.say(format!("{}\nbuilding from Go modules instead (--source upstream would stop here)", failure.message));
+                report.say(format!(
+                    "{}\nbuilding from Go modules instead (--source upstream would stop here)",
+                    failure.message
+                ));
                 get(Source::Modules).await
             }
         },
@@ -286,8 +308,10 @@ fn list(environment: &Environment, report: &Reporter) -> Result<(), Failure> {
             let state = if node.running { "running" } else { "off" };
             text.push_str(&format!("  {:<12} {:<15} {state}\n", node.name, node.address));
         }
-        let nodes: Vec<_> =
-            nodes.iter().map(|node| json!({"name": node.name, "address": node.address, "running": node.running})).collect();
+        let nodes: Vec<_> = nodes
+            .iter()
+            .map(|node| json!({"name": node.name, "address": node.address, "running": node.running}))
+            .collect();
         labs.push(json!({"name": name, "nodes": nodes}));
     }
     report.result(if text.is_empty() { "no labs" } else { &text }, json!({ "labs": labs }));
@@ -308,16 +332,22 @@ fn ssh(lab: &Lab, node: &str, command: &[String], report: &Reporter) -> Result<i
 }
 
 fn check(nodes: usize, environment: &Environment, report: &Reporter) -> Result<i32, Failure> {
-    let want = Want { nodes: nodes as u64, labs_dir: environment.labs.clone(), cache: environment.rootfs.clone() };
+    let want =
+        Want { nodes: nodes as u64, labs_dir: environment.labs.clone(), cache: environment.rootfs.clone() };
     let findings = lab::check(&want);
     let word = |severity: Severity| if severity == Severity::Blocks { "stops a lab" } else { "may hurt" };
     let text: String = findings
         .iter()
         .map(|finding| format!("{}: {}\n    mend: {}\n", word(finding.severity), finding.what, finding.mend))
         .collect();
-    let value: Vec<_> =
-        findings.iter().map(|f| json!({"fatal": f.severity == Severity::Blocks, "what": f.what, "mend": f.mend})).collect();
-    report.result(if text.is_empty() { "nothing on this host would hurt a lab" } else { &text }, json!({ "findings": value }));
+    let value: Vec<_> = findings
+        .iter()
+        .map(|f| json!({"fatal": f.severity == Severity::Blocks, "what": f.what, "mend": f.mend}))
+        .collect();
+    report.result(
+        if text.is_empty() { "nothing on this host would hurt a lab" } else { &text },
+        json!({ "findings": value }),
+    );
     let fatal = findings.iter().any(|finding| finding.severity == Severity::Blocks);
     Ok(if fatal { Exit::Refused } else { Exit::Done } as i32)
 }

@@ -61,7 +61,9 @@ fn changes(ready: &Ready, preview: &Preview) -> (String, Vec<Value>) {
 /// The change of a public file, line by line; of any other, nothing.
 fn diff(step: &Step, current: Option<&[u8]>) -> String {
     let Change::File(file) = &step.change else { return String::new() };
-    let (Body::Text(wanted), Same::Bytes | Same::UnlessChanged) = (&file.body, &file.same) else { return String::new() };
+    let (Body::Text(wanted), Same::Bytes | Same::UnlessChanged) = (&file.body, &file.same) else {
+        return String::new();
+    };
     let Some(current) = current else { return String::new() };
     let current = String::from_utf8_lossy(current);
     TextDiff::from_lines(current.as_ref(), wanted).unified_diff().context_radius(2).to_string()

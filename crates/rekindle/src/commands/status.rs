@@ -36,7 +36,11 @@ pub async fn ask(session: &Session, on: &HostId) -> Result<Health, Failure> {
 /// The table that `status` and the end of `up` show.
 pub fn table(cluster: &Cluster, health: &Health, complaints: &[String]) -> String {
     let mut text = String::new();
-    let _ = writeln!(text, "{:<16} {:<15} {:<8} {:<12} {:<10} ADDRESS", "NODE", "ROLE", "READY", "APISERVER", "ETCD");
+    let _ = writeln!(
+        text,
+        "{:<16} {:<15} {:<8} {:<12} {:<10} ADDRESS",
+        "NODE", "ROLE", "READY", "APISERVER", "ETCD"
+    );
     let mut row = |name: &str, role: &str, address: &str| {
         let ready = match health.nodes.get(name) {
             Some(health) if health.ready => "yes",
@@ -64,7 +68,12 @@ pub fn table(cluster: &Cluster, health: &Health, complaints: &[String]) -> Strin
     for (name, node) in health.nodes.iter().filter(|(name, _)| cluster.node(name).is_none()) {
         row(name, "not in the file", &node.address);
     }
-    let _ = writeln!(text, "CoreDNS {} ready, the cluster's DNS {}", health.coredns, if health.dns == "ok" { "answers" } else { "does not answer" });
+    let _ = writeln!(
+        text,
+        "CoreDNS {} ready, the cluster's DNS {}",
+        health.coredns,
+        if health.dns == "ok" { "answers" } else { "does not answer" }
+    );
     for complaint in complaints {
         let _ = writeln!(text, "! {complaint}");
     }

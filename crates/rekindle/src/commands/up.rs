@@ -8,7 +8,7 @@ use crate::loaded::LocalFiles;
 use crate::payload::{Obtained, obtain};
 use crate::report::{Reporter, duration};
 use crate::session::Session;
-use crate::vault::{Contents, Remembered, note_trust};
+use crate::vault::{Contents, Recipients, Remembered, note_trust};
 use archive::{Sealed, Stamp};
 use artifacts::Arch;
 use engine::{Blobs, Found, LaneEnd, Preview, Report, Settings};
@@ -35,20 +35,22 @@ pub async fn run(args: &cli::Up, environment: &Environment, report: &Reporter) -
             let preview = engine::preview(&ready.session.hosts, &ready.plan, args.overwrite).await;
             tell_kept(&ready.plan, &preview, report);
             if preview.nothing_to_do() {
-                return Ok(ready.unchanged(started, report));
+                // A recipient, a destination or a comment may have changed all the same.
+                let (sealed, _) = ready.seal(environment)?;
+                return Ok(ready.unchanged(&sealed, started, report));
             }
             Some(preview)
         }
     };
     ready.bring_files(preview.as_ref(), environment, report).await?;
-    let (sealed, new_identity) = ready.seal(environment)?;
+    let (sealed, recipients) = ready.seal(environment)?;
     report.say(sealed_words(&sealed));
     let blobs: Blobs = std::mem::take(&mut ready.files).into_iter().collect();
     let settings = Settings { preview: preview.as_ref(), blobs: &blobs, overwrite: args.overwrite };
     let done = engine::apply(&ready.session.hosts, &ready.plan, &settings, &ready.session.events).await;
     let born = ready.seal_born(&sealed, &done, environment);
     let result = conclude(&ready, &done, started, environment, report).await;
-    before_relying(&ready, &sealed, new_identity, environment, report)?;
+    before_relying(&ready, &sealed, &recipients, report);
     born?;
     result
 }
@@ -69,7 +71,11 @@ pub struct Ready {
 }
 
 /// Judges what stands, mints or opens, and makes the plan.
-pub async fn prepare(session: Session, environment: &Environment, report: &Reporter) -> Result<Ready, Failure> {
+pub async fn prepare(
+    session: Session,
+    environment: &Environment,
+    report: &Reporter,
+) -> Result<Ready, Failure> {
     let standing = session.standing();
     let growth = decide(&session, &standing)?;
     let runs_the_wanted_version = version(&session)?;
@@ -89,15 +95,19 @@ pub async fn prepare(session: Session, environment: &Environment, report: &Repor
         None => Bundle::mint(cluster, local.own_ca.as_ref(), session.now, &mut SystemEntropy)
             .map_err(|error| Failure::because(&error).maybe_hint(error.hint()))?,
     };
-    let (payload, files) = match session.remembered.as_ref().and_then(|remembered| same_payload(remembered, &session)) {
-        Some(payload) => (payload, BTreeMap::new()),
-        None => {
-            let got = fetch(&session, environment, report).await?;
-            (got.payload, got.files)
-        }
-    };
-    let mut host_keys = session.remembered.as_ref().map(|remembered| remembered.host_keys.clone()).unwrap_or_default();
-    host_keys.extend(session.hosts.host_keys().await.into_iter().map(|(host, key)| (host.as_str().to_owned(), key)));
+    let (payload, files) =
+        match session.remembered.as_ref().and_then(|remembered| same_payload(remembered, &session)) {
+            Some(payload) => (payload, BTreeMap::new()),
+            None => {
+                let got = fetch(&session, environment, report).await?;
+                (got.payload, got.files)
+            }
+        };
+    let mut host_keys =
+        session.remembered.as_ref().map(|remembered| remembered.host_keys.clone()).unwrap_or_default();
+    host_keys.extend(
+        session.hosts.host_keys().await.into_iter().map(|(host, key)| (host.as_str().to_owned(), key)),
+    );
     let plan = make_plan(&session, &bundle, &payload, &local, growth)?;
     Ok(Ready { session, growth, plan, bundle, payload, files, local, host_keys })
 }
@@ -118,7 +128,7 @@ fn decide(session: &Session, standing: &Standing) -> Result<Growth, Failure> {
         Standing::Stranger(found) => {
             let list: String = found.iter().map(|(host, what)| format!("\n  {host}: {what}")).collect();
             Err(Failure::refused(format!("there is something on these nodes that the archive does not know:{list}")).hint(
-                "give the inventory the archive of that cluster, or make the nodes empty machines first (`kubeadm reset` there)",
+                "give the inventory the archive of that cluster, or make the nodes empty machines first: `kubeadm reset`, and what the README lists under \"without rekindle\"",
             ))
         }
         Standing::Lost { with_data, emptied, silent } => {
@@ -150,7 +160,10 @@ fn version(session: &Session) -> Result<bool, Failure> {
     if other.is_empty() {
         return Ok(!same.is_empty());
     }
-    let list: String = other.iter().map(|found| format!("\n  {}: its {} runs {}", found.host, found.what, found.version)).collect();
+    let list: String = other
+        .iter()
+        .map(|found| format!("\n  {}: its {} runs {}", found.host, found.what, found.version))
+        .collect();
     Err(Failure::refused(format!("the inventory says Kubernetes {wanted}, and not all of the cluster runs it:{list}")).hint(
         "`up` does not upgrade: run `kubeadm upgrade` node by node (README, \"Without rekindle\"), then write the version that all nodes run into the inventory",
     ))
@@ -167,7 +180,12 @@ fn fixed_keys(session: &Session, runs_the_wanted_version: bool) -> Result<(), Fa
         .filter_map(|change| match change.kind {
             Kind::Fixed(way) => {
                 let value = |value: Option<String>| value.unwrap_or_else(|| "nothing".into());
-                Some(format!("`{}` can't change from {} to {}: {way}", change.key, value(change.old), value(change.new)))
+                Some(format!(
+                    "`{}` can't change from {} to {}: {way}",
+                    change.key,
+                    value(change.old),
+                    value(change.new)
+                ))
             }
             _ => None,
         })
@@ -180,8 +198,10 @@ fn preflight(session: &Session) -> Result<(), Failure> {
     if problems.is_empty() {
         return Ok(());
     }
-    let list: String =
-        problems.iter().map(|problem| format!("\n  {}: {} ({})", problem.host, problem.what, problem.hint)).collect();
+    let list: String = problems
+        .iter()
+        .map(|problem| format!("\n  {}: {} ({})", problem.host, problem.what, problem.hint))
+        .collect();
     Err(Failure::refused(format!("nodes are not fit yet:{list}")))
 }
 
@@ -194,7 +214,8 @@ fn same_payload(remembered: &Remembered, session: &Session) -> Option<Payload> {
 async fn fetch(session: &Session, environment: &Environment, report: &Reporter) -> Result<Obtained, Failure> {
     let arch = architecture(session)?;
     let cluster = session.cluster();
-    obtain(&cluster.artifacts.source, &session.loaded.folder, &cluster.kubernetes, arch, environment, report).await
+    obtain(&cluster.artifacts.source, &session.loaded.folder, &cluster.kubernetes, arch, environment, report)
+        .await
 }
 
 fn architecture(session: &Session) -> Result<Arch, Failure> {
@@ -204,7 +225,10 @@ fn architecture(session: &Session) -> Result<Arch, Failure> {
     match found[..] {
         ["x86_64"] => Ok(Arch::Amd64),
         ["aarch64"] => Ok(Arch::Arm64),
-        _ => Err(Failure::refused(format!("nodes of one architecture are needed, x86_64 or aarch64: found {}", found.join(", ")))),
+        _ => Err(Failure::refused(format!(
+            "nodes of one architecture are needed, x86_64 or aarch64: found {}",
+            found.join(", ")
+        ))),
     }
 }
 
@@ -220,7 +244,8 @@ fn make_plan(
     let pki = |error: pki::Error| Failure::because(&error).maybe_hint(error.hint());
     let mut node_files: BTreeMap<String, NodeFiles> = BTreeMap::new();
     for node in &cluster.nodes {
-        node_files.insert(node.name.clone(), bundle.node_files(cluster, node, session.now, entropy).map_err(pki)?);
+        node_files
+            .insert(node.name.clone(), bundle.node_files(cluster, node, session.now, entropy).map_err(pki)?);
     }
     let super_admin = bundle.super_admin_kubeconfig(cluster, session.now, entropy).map_err(pki)?;
     let context = Context {
@@ -240,7 +265,12 @@ fn make_plan(
 
 impl Ready {
     /// What is missing on nodes and not here yet is fetched or built now.
-    async fn bring_files(&mut self, preview: Option<&Preview>, environment: &Environment, report: &Reporter) -> Result<(), Failure> {
+    async fn bring_files(
+        &mut self,
+        preview: Option<&Preview>,
+        environment: &Environment,
+        report: &Reporter,
+    ) -> Result<(), Failure> {
         let lacks = |preview: &Preview| self.session.hosts.ids().any(|host| preview.missing_bytes(host) > 0);
         let needed = preview.is_none_or(lacks);
         if needed && self.files.is_empty() {
@@ -250,9 +280,10 @@ impl Ready {
     }
 
     /// Archive before touch.
-    fn seal(&self, environment: &Environment) -> Result<(Sealed, Option<PathBuf>), Failure> {
+    fn seal(&self, environment: &Environment) -> Result<(Sealed, Recipients), Failure> {
         let created = self.created();
-        let (recipients, new) = self.session.vault.recipients(environment, &created)?;
+        let recipients =
+            self.session.vault.recipients(self.session.remembered.as_ref(), environment, &created)?;
         let contents = Contents {
             bundle: &self.bundle,
             loaded: &self.session.loaded,
@@ -261,18 +292,20 @@ impl Ready {
             host_keys: &self.host_keys,
         };
         let stamp = stamp(&created, environment);
-        let sealed = self.session.vault.seal(&contents, &recipients, self.session.remembered.as_ref(), stamp)?;
+        let sealed =
+            self.session.vault.seal(&contents, &recipients.all, self.session.remembered.as_ref(), stamp)?;
         if self.session.remembered.is_none() {
             note_trust(environment, &self.session.loaded, &sealed)?;
         }
-        Ok((sealed, new))
+        Ok((sealed, recipients))
     }
 
     /// Once etcd had a quorum the archive says so, whatever becomes of the run.
     fn seal_born(&self, sealed: &Sealed, done: &Report, environment: &Environment) -> Result<(), Failure> {
         let known = self.session.remembered.as_ref().is_some_and(|remembered| remembered.known().born);
         let quorum = done.steps().any(|(_, _, step)| {
-            step.title == plan::QUORUM && matches!(step.outcome, engine::Outcome::Changed | engine::Outcome::Unchanged)
+            step.title == plan::QUORUM
+                && matches!(step.outcome, engine::Outcome::Changed | engine::Outcome::Unchanged)
         });
         if known || !(quorum || self.growth == Growth::Added) {
             return Ok(());
@@ -285,7 +318,7 @@ impl Ready {
         self.session.now.format(&Rfc3339).unwrap_or_default()
     }
 
-    fn unchanged(&self, started: Instant, report: &Reporter) -> Exit {
+    fn unchanged(&self, sealed: &Sealed, started: Instant, report: &Reporter) -> Exit {
         let traffic = self.session.hosts.traffic();
         let trips = traffic.values().map(|traffic| traffic.round_trips).max().unwrap_or(0);
         let absent: Vec<_> = self.session.absent.keys().collect();
@@ -293,9 +326,12 @@ impl Ready {
             &format!("nothing to do: {} is as the inventory says ({})", self.session.cluster().name, duration(started.elapsed())),
             json!({"changed": 0, "round_trips": trips, "traffic": traffic, "absent": absent, "seconds": started.elapsed().as_secs_f64()}),
         );
-        let debts = self.session.remembered.as_ref().map(Remembered::debts).unwrap_or_default();
-        for debt in &debts {
-            report.say(format!("archive: {debt}"));
+        if sealed.new {
+            report.say(sealed_words(sealed));
+        }
+        let debts = &sealed.failed;
+        for debt in debts {
+            report.say(format!("archive: {}: {}", debt.at, debt.why));
         }
         match (absent.is_empty(), debts.is_empty()) {
             (false, _) => Exit::Partly,
@@ -311,7 +347,11 @@ fn stamp<'a>(created: &'a str, environment: &'a Environment) -> Stamp<'a> {
 
 fn sealed_words(sealed: &Sealed) -> String {
     let places = sealed.proven.join(", ");
-    if sealed.new { format!("sealed identity set {} and read it back: {places}", sealed.number) } else { format!("the archive holds all of it: {places}") }
+    if sealed.new {
+        format!("sealed identity set {} and read it back: {places}", sealed.number)
+    } else {
+        format!("the archive holds all of it: {places}")
+    }
 }
 
 /// What somebody else changed is shown and left alone.
@@ -330,13 +370,22 @@ pub fn step_at<'a>(plan: &'a Plan, stage: usize, host: &HostId, step: usize) -> 
 }
 
 /// The end of a run: what failed, or the health of the real thing and where the time went.
-async fn conclude(ready: &Ready, done: &Report, started: Instant, environment: &Environment, report: &Reporter) -> Outcome {
+async fn conclude(
+    ready: &Ready,
+    done: &Report,
+    started: Instant,
+    environment: &Environment,
+    report: &Reporter,
+) -> Outcome {
     let absent = &ready.session.absent;
     if let Some(failure) = failed(ready, done) {
         return Err(failure);
     }
     let cluster = ready.session.cluster();
-    let on = cluster.control_planes().map(|node| HostId::new(&node.name)).find(|host| !absent.contains_key(host) && !done.dropped.contains_key(host));
+    let on = cluster
+        .control_planes()
+        .map(|node| HostId::new(&node.name))
+        .find(|host| !absent.contains_key(host) && !done.dropped.contains_key(host));
     let on = on.ok_or_else(|| Failure::refused("no control plane is left to ask").exit(Exit::Unknown))?;
     let health = status::ask(&ready.session, &on).await?;
     let mut complaints = health.complaints(cluster);
@@ -347,11 +396,24 @@ async fn conclude(ready: &Ready, done: &Report, started: Instant, environment: &
         .write(&path, admin.expose_secret().as_bytes(), 0o600)
         .map_err(|error| file_error("cannot be written", &path, &error).exit(Exit::Partly))?;
     let mut text = status::table(cluster, &health, &complaints);
-    for stage in &done.stages {
+    for stage in done
+        .stages
+        .iter()
+        .filter(|stage| stage.lanes.iter().any(|lane| !matches!(lane.end, LaneEnd::NotRun(_))))
+    {
         text.push_str(&format!("{:<20} {}\n", stage.name, duration(stage.took)));
     }
-    text.push_str(&format!("{:<20} {}\nkubeconfig: {}\n", "in all", duration(started.elapsed()), path.display()));
-    let stages: Vec<_> = done.stages.iter().map(|stage| json!({"name": stage.name, "seconds": stage.took.as_secs_f64()})).collect();
+    text.push_str(&format!(
+        "{:<20} {}\nkubeconfig: {}\n",
+        "in all",
+        duration(started.elapsed()),
+        path.display()
+    ));
+    let stages: Vec<_> = done
+        .stages
+        .iter()
+        .map(|stage| json!({"name": stage.name, "seconds": stage.took.as_secs_f64()}))
+        .collect();
     report.result(
         &text,
         json!({
@@ -375,7 +437,8 @@ fn failed(ready: &Ready, done: &Report) -> Option<Failure> {
     for (stage, lane, step) in done.failures() {
         let engine::Outcome::Failed(failure) = &step.outcome else { continue };
         let line = ready.session.loaded.parsed.node_lines.get(lane.on.as_str());
-        let place = line.map_or_else(String::new, |line| format!(" ({}:{line})", ready.session.loaded.path.display()));
+        let place = line
+            .map_or_else(String::new, |line| format!(" ({}:{line})", ready.session.loaded.path.display()));
         lines.push(format!("{}{place}: {}: {}: {}", lane.on, stage.name, step.title, failure.reason));
         let tail = failure.tail();
         if !tail.trim().is_empty() && tail.trim() != failure.reason.trim() {
@@ -384,43 +447,48 @@ fn failed(ready: &Ready, done: &Report) -> Option<Failure> {
         hint = hint.or_else(|| step.hint.clone());
     }
     let failing: Vec<&HostId> = done.failures().map(|(_, lane, _)| &lane.on).collect();
-    for (host, why) in done.unknown.iter().chain(done.dropped.iter().filter(|(host, _)| !failing.contains(host))) {
+    for (host, why) in
+        done.unknown.iter().chain(done.dropped.iter().filter(|(host, _)| !failing.contains(host)))
+    {
         lines.push(format!("{host}: {why}"));
     }
     if let Some(stopped) = &done.stopped {
         lines.push(stopped.to_string());
     }
-    let unknown = !done.unknown.is_empty() || done.lanes().any(|(_, lane)| matches!(lane.end, LaneEnd::Unknown(_)));
+    let unknown =
+        !done.unknown.is_empty() || done.lanes().any(|(_, lane)| matches!(lane.end, LaneEnd::Unknown(_)));
     let exit = if unknown { Exit::Unknown } else { Exit::Partly };
     let hint = hint.unwrap_or_else(|| "run the same command again: what is done is left alone".into());
     Some(Failure::refused(lines.join("\n")).exit(exit).hint(hint))
 }
 
 /// What to do before relying on the cluster.
-fn before_relying(
-    ready: &Ready,
-    sealed: &Sealed,
-    new_identity: Option<PathBuf>,
-    environment: &Environment,
-    report: &Reporter,
-) -> Result<(), Failure> {
+fn before_relying(ready: &Ready, sealed: &Sealed, recipients: &Recipients, report: &Reporter) {
     let settings = &ready.session.cluster().archive;
     let mut lines = Vec::new();
-    if let Some(path) = new_identity {
-        lines.push(format!("keep a copy of {} away from this machine: without it nobody opens the archive", path.display()));
+    if let Some(path) = &recipients.minted {
+        lines.push(format!(
+            "keep a copy of {} away from this machine: without it nobody opens the archive",
+            path.display()
+        ));
     }
     if settings.trust.is_none() {
         lines.push(format!("put into the inventory, under [archive]: trust = \"{}\"", sealed.root));
     }
     if settings.recipients.len() < 2 {
-        lines.push("name a second recipient that is kept offline: recipients = [\"age1…\", \"age1…\"] under [archive]".into());
+        let own = recipients.all.first().map(ToString::to_string).unwrap_or_default();
+        lines.push(format!("name a second recipient that is kept offline, under [archive]: recipients = [\"{own}\", \"age1…\"]"));
     }
     if !sealed.failed.is_empty() {
-        lines.extend(sealed.failed.iter().map(|unread| format!("the archive did not reach {}: {}", unread.at, unread.why)));
+        lines.extend(
+            sealed
+                .failed
+                .iter()
+                .map(|unread| format!("the archive did not reach {}: {}", unread.at, unread.why)),
+        );
     }
-    let _ = environment;
     if ready.session.remembered.is_none() && !lines.is_empty() {
-        report.say(format!("\nbefore you rely on this:\n{}", lines.iter().map(|line| format!("  - {line}\n")).collect::<String>().trim_end()));
+        let list: String = lines.iter().map(|line| format!("\n  - {line}")).collect();
+        report.say(format!("\nbefore you rely on this:{list}"));
     }
-    Ok(())
 }

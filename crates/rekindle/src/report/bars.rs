@@ -34,7 +34,11 @@ impl Bars {
             .entry(key.to_owned())
             .or_insert_with(|| {
                 let bar = all.add(ProgressBar::new_spinner());
-                let text = if colour { "{spinner:.cyan} {prefix:.bold} {wide_msg}" } else { "{spinner} {prefix} {wide_msg}" };
+                let text = if colour {
+                    "{spinner:.cyan} {prefix:.bold} {wide_msg}"
+                } else {
+                    "{spinner} {prefix} {wide_msg}"
+                };
                 bar.set_style(Self::style(text));
                 bar.set_prefix(format!("{key:<12}"));
                 bar.enable_steady_tick(Duration::from_millis(125));

@@ -25,7 +25,9 @@ impl Teller for Json {
 
     fn progress(&mut self, what: &str, done: u64, total: Option<u64>, unit: &str) {
         if total == Some(done) {
-            Self::write(&json!({"event": "progress", "what": what, "done": done, "total": total, "unit": unit}));
+            Self::write(
+                &json!({"event": "progress", "what": what, "done": done, "total": total, "unit": unit}),
+            );
         }
     }
 

@@ -99,16 +99,21 @@ impl Reporter {
         line(&mut std::io::stderr(), &text);
     }
 
-    /// Receives the engine's events until the last sender is gone.
-    pub fn listen(&self) -> (engine::Events, tokio::task::JoinHandle<()>) {
+    /// Receives the engine's events until the last sender is gone, and keeps them in the journal.
+    pub fn listen(&self, mut journal: Option<engine::Journal>) -> engine::Events {
         let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
         let reporter = self.clone();
-        let task = tokio::spawn(async move {
+        tokio::spawn(async move {
             while let Some(event) = receiver.recv().await {
+                // A full disk here must not end work on the nodes.
+                if let Some(Err(error)) = journal.as_mut().map(|journal| journal.write(&event)) {
+                    reporter.say(format!("warning: the journal can't be written: {error}"));
+                    journal = None;
+                }
                 reporter.event(&event);
             }
         });
-        (sender, task)
+        sender
     }
 }
 
@@ -121,7 +126,11 @@ fn line(to: &mut dyn Write, text: &str) {
 /// `12.3 s`, `2 m 05 s`.
 pub fn duration(took: std::time::Duration) -> String {
     let seconds = took.as_secs_f64();
-    if seconds < 60.0 { format!("{seconds:.1} s") } else { format!("{} m {:02} s", took.as_secs() / 60, took.as_secs() % 60) }
+    if seconds < 60.0 {
+        format!("{seconds:.1} s")
+    } else {
+        format!("{} m {:02} s", took.as_secs() / 60, took.as_secs() % 60)
+    }
 }
 
 /// `1.2 MB`.
