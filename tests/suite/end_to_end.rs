@@ -325,7 +325,7 @@ impl Stage {
         self.lab.start("cp3").unwrap();
         let before = self.must("cp3", "find /var/lib/etcd/member /etc/kubernetes/manifests -type f | sort");
         let refused = self.up().expect(2);
-        assert!(refused.stdout.contains("cp3: have their etcd data"), "{}", refused.stdout);
+        assert!(refused.stdout.contains("cp1, cp2: have none"), "{}", refused.stdout);
         assert!(refused.stdout.contains("rekindle rebuild"), "{}", refused.stdout);
         assert_eq!(
             self.must("cp3", "find /var/lib/etcd/member /etc/kubernetes/manifests -type f | sort"),

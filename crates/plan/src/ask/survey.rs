@@ -55,7 +55,7 @@ pub struct Today {
     pub traces: Vec<String>,
     /// The cluster whose node this is, by the mark that `up` leaves.
     pub cluster: Option<String>,
-    /// Whether an etcd data directory is there.
+    /// Whether an etcd member's log is there: a member that was started on an empty disk leaves all but that.
     pub etcd_data: bool,
     /// etcd's members, where this node's own member answers with a quorum behind it.
     pub members: Option<Vec<Member>>,
@@ -119,7 +119,7 @@ fn read(answer: &mut Answer, key: &str, value: &str) -> Result<(), Unreadable> {
         "disk" => today.disk = number(key, value)?,
         "listens" => drop(today.listens.insert(number(key, value)?)),
         "trace" => {
-            today.etcd_data |= value == "/var/lib/etcd/member";
+            today.etcd_data |= value.ends_with(".wal");
             today.traces.push(value.into());
         }
         "cluster" => today.cluster = Some(value.into()),
@@ -165,7 +165,7 @@ mod tests {
     fn an_answer_is_understood() {
         let text = "os debian\nos-version 12\nuser 0\narch x86_64\nhostname box\nmachine-id ab\ninit systemd\n\
                     cgroup 1\ntime 1795000000\nmemory 2048\nswap 0\ncpus 2\ndisk 99\nhas curl\n\
-                    trace /var/lib/etcd/member\nlistens 6443\ncluster c0ffee\n\
+                    trace /var/lib/etcd/member/wal/0000000000000000-0000000000000000.wal\nlistens 6443\ncluster c0ffee\n\
                     member 8e9e05c52164694d, started, cp1, https://10.0.0.1:2380, https://10.0.0.1:2379, false\n\
                     member 9e9e05c52164694d, unstarted, , https://10.0.0.2:2380, , true\n\
                     apiserver ready\napi-version v1.36.3\nnode cp1 v1.36.3\nnode w1 \n";

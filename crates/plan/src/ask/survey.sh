@@ -22,8 +22,8 @@ for command in curl openssl tar base64 sha256sum apt-get haproxy socat conntrack
 	command -v "$command" >/dev/null && say has "$command"
 done
 
-# What only a cluster leaves behind.
-for trace in /etc/kubernetes/manifests/*.yaml /etc/kubernetes/*.conf /var/lib/kubelet/config.yaml /var/lib/etcd/member; do
+# What only a cluster leaves behind. An etcd that found no disk leaves a member folder too, but no log in it.
+for trace in /etc/kubernetes/manifests/*.yaml /etc/kubernetes/*.conf /var/lib/kubelet/config.yaml /var/lib/etcd/member/wal/*.wal; do
 	[ -e "$trace" ] && say trace "$trace"
 done
 ss -Hltn 2>/dev/null | while read -r _ _ _ at _; do say listens "${at##*:}"; done
@@ -32,7 +32,7 @@ say cluster "$mark"
 
 # On a node of ours: ask etcd and the API, each through this node's own door.
 tls=/etc/kubernetes/pki/etcd
-if [ -d /var/lib/etcd/member ] && [ -r $tls/healthcheck-client.key ]; then
+if [ -d /var/lib/etcd/member/wal ] && [ -r $tls/healthcheck-client.key ]; then
 	etcdctl --endpoints=https://127.0.0.1:2379 --dial-timeout=2s --command-timeout=3s --cacert=$tls/ca.crt \
 		--cert=$tls/healthcheck-client.crt --key=$tls/healthcheck-client.key member list 2>/dev/null |
 		while IFS= read -r line; do say member "$line"; done

@@ -21,7 +21,9 @@ fn client_url(node: &Node) -> String {
 
 /// The data directory, by the way that the cluster's standing asks for.
 pub fn data(context: &Context, node: &Node) -> Vec<Step> {
-    let there = Script::new("[ -d /var/lib/etcd/member ] || { echo 'no data directory'; exit 1; }");
+    let there = Script::new(
+        "for log in /var/lib/etcd/member/wal/*.wal; do [ ! -e \"$log\" ] || exit 0; done\necho 'no log of a member'\nexit 1",
+    );
     match context.growth {
         Growth::Laid => vec![Step::run("lay etcd member", there, lay(context, node)).within(60)],
         Growth::Added => vec![

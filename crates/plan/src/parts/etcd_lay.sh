@@ -24,5 +24,6 @@ etcdutl snapshot restore data/member/snap/db --skip-hash-check --name "$NAME" --
 	--initial-cluster "$LIST" --initial-cluster-token "$TOKEN" --initial-advertise-peer-urls "$PEER" >log 2>&1 || { cat log; exit 1; }
 mkdir -p /var/lib/etcd
 chmod 700 /var/lib/etcd
+rm -rf /var/lib/etcd/member
 mv /var/lib/.etcd.laying/member /var/lib/etcd/member
 rmdir /var/lib/.etcd.laying

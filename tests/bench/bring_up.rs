@@ -1,0 +1,186 @@
+//! `rekindle up` against plain `kubeadm init` + joins and against one `kubeadm init`, on the same lab nodes in
+//! one run: seconds until all nodes are Ready and until CoreDNS is, as medians of interleaved rounds.
+//!
+//! Nodes are prepared and hold their images in every way. The clock starts with the process and ends when an
+//! observer that asks the first control plane sees it. Run: `cargo bench -p tests --bench bring_up [-- ROUNDS]`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+#[path = "../suite/program.rs"]
+#[allow(dead_code, reason = "the suite uses more of it")]
+mod program;
+
+use lab::Lab;
+use program::Program;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+const NAME: &str = "bench";
+/// The longest that one way may take.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// When things were seen, in seconds from the start of the process.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    returned: f64,
+    ready: f64,
+    dns: f64,
+}
+
+struct Bench {
+    program: Program,
+    lab: Lab,
+    inventory: PathBuf,
+    arguments: PathBuf,
+}
+
+fn main() {
+    let rounds: usize = std::env::args().filter_map(|word| word.parse().ok()).next().unwrap_or(5);
+    if !Program::can_make_labs() {
+        println!("skipped: a lab needs Linux and root");
+        return;
+    }
+    let program = Program::build();
+    program.run(&["lab", "down", "--name", NAME]).expect(0);
+    program.run(&["lab", "nodes", "--name", NAME, "--source", "modules", "--yes"]).expect(0);
+    let lab = Lab::open(Path::new("/var/lib/rekindle-lab/labs"), NAME).expect("the lab");
+    let inventory = lab.dir().join("lab.toml");
+    let arguments = lab.dir().join("ssh");
+    let bench = Bench { program, lab, inventory, arguments };
+    bench.write_ssh_arguments();
+    println!("load before: {}", std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim());
+    // The first run prepares the nodes.
+    bench.rekindle();
+    let (mut ours, mut joins, mut single) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 1..=rounds {
+        bench.reset();
+        ours.push(bench.rekindle());
+        bench.reset();
+        joins.push(bench.kubeadm(false));
+        bench.reset();
+        single.push(bench.kubeadm(true));
+        println!("round {round}: {}", [&ours, &joins, &single].map(|seen| line(seen[round - 1])).join("   "));
+    }
+    report(&ours, &joins, &single);
+    bench.program.run(&["lab", "down", "--name", NAME]).expect(0);
+}
+
+fn line(seen: Seen) -> String {
+    format!("{:.1} / {:.1} / {:.1}", seen.returned, seen.ready, seen.dns)
+}
+
+fn median(seen: &[Seen], of: impl Fn(&Seen) -> f64) -> f64 {
+    let mut values: Vec<f64> = seen.iter().map(of).collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn report(ours: &[Seen], joins: &[Seen], single: &[Seen]) {
+    println!("\nmedians of {} rounds, seconds: returned / all nodes Ready / CoreDNS ready", ours.len());
+    let row = |seen: &[Seen]| {
+        line(Seen {
+            returned: median(seen, |s| s.returned),
+            ready: median(seen, |s| s.ready),
+            dns: median(seen, |s| s.dns),
+        })
+    };
+    println!("rekindle up (3 + 1)          {}", row(ours));
+    println!("kubeadm init + joins (3 + 1) {}", row(joins));
+    println!("kubeadm init (1 node)        {}", row(single));
+    println!(
+        "init + joins / rekindle, to all Ready:     {:.2}",
+        median(joins, |s| s.ready) / median(ours, |s| s.ready)
+    );
+    println!(
+        "init + joins / rekindle, to CoreDNS ready: {:.2}",
+        median(joins, |s| s.dns) / median(ours, |s| s.dns)
+    );
+    println!(
+        "rekindle to all Ready / one init's return: {:.2}",
+        median(ours, |s| s.ready) / median(single, |s| s.returned)
+    );
+}
+
+impl Bench {
+    fn write_ssh_arguments(&self) {
+        std::fs::create_dir_all(&self.arguments).expect("a folder");
+        for node in self.lab.nodes() {
+            let words = self.lab.ssh_args(&node.name).expect("ssh arguments");
+            let words: Vec<_> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+            std::fs::write(self.arguments.join(&node.name), words.join(" ")).expect("a file");
+        }
+    }
+
+    fn ssh(&self, node: &str, script: &str) -> Command {
+        let mut command = Command::new("ssh");
+        command.args(self.lab.ssh_args(node).expect("ssh arguments")).arg(script).stdin(Stdio::null());
+        command
+    }
+
+    /// Prepared nodes without a cluster, and no archive.
+    fn reset(&self) {
+        let children: Vec<_> = self
+            .lab
+            .nodes()
+            .iter()
+            .map(|node| {
+                self.ssh(&node.name, include_str!("reset.sh")).stdout(Stdio::null()).spawn().expect("ssh")
+            })
+            .collect();
+        for mut child in children {
+            assert!(child.wait().expect("ssh").success(), "a node was not reset");
+        }
+        let _ = std::fs::remove_dir_all(self.lab.dir().join("archive"));
+        // Writes of the round before are not this round's cost.
+        std::thread::sleep(Duration::from_secs(3));
+    }
+
+    fn rekindle(&self) -> Seen {
+        self.clocked(4, || {
+            self.program.run(&["up", "--output", "json", "-i"]).arg(&self.inventory).expect(0);
+        })
+    }
+
+    fn kubeadm(&self, only_init: bool) -> Seen {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/joins.sh");
+        self.clocked(if only_init { 1 } else { 4 }, || {
+            let mut command = Command::new("sh");
+            command.arg(&script).arg(&self.arguments).arg(format!("api.{NAME}.internal"));
+            command.args(["cp1", "cp2", "cp3", "--", "w1"]);
+            if only_init {
+                command.env("ONLY_INIT", "yes");
+            }
+            assert!(command.status().expect("sh").success(), "kubeadm's way failed");
+        })
+    }
+
+    /// Runs `act` beside an observer.
+    fn clocked(&self, nodes: usize, act: impl FnOnce()) -> Seen {
+        let start = Instant::now();
+        std::thread::scope(|scope| {
+            let observer = scope.spawn(|| self.observe(nodes, start));
+            act();
+            let returned = start.elapsed().as_secs_f64();
+            let (ready, dns) = observer.join().expect("the observer");
+            Seen { returned, ready, dns }
+        })
+    }
+
+    /// One question every 300 ms, the same for every way.
+    fn observe(&self, nodes: usize, start: Instant) -> (f64, f64) {
+        let script = format!(
+            "export KUBECONFIG=/etc/kubernetes/admin.conf\n\
+             until [ \"$(kubectl get nodes --no-headers 2>/dev/null | grep -c ' Ready ')\" -ge {nodes} ]; do sleep 0.3; done; echo ready\n\
+             until [ \"$(kubectl get deployment -n kube-system coredns -o jsonpath='{{.status.readyReplicas}}' 2>/dev/null)\" = 2 ]; do sleep 0.3; done; echo dns\n"
+        );
+        let script = format!("timeout {} sh -c {}", LIMIT.as_secs(), step::quote(&script));
+        let mut child = self.ssh("cp1", &script).stdout(Stdio::piped()).spawn().expect("ssh");
+        let output = std::io::BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut seen = std::io::BufRead::lines(output).map(|_| start.elapsed().as_secs_f64());
+        let times =
+            (seen.next().expect("all nodes Ready in time"), seen.next().expect("CoreDNS ready in time"));
+        let _ = child.wait();
+        times
+    }
+}
