@@ -1,5 +1,8 @@
+
 //! One binary for every test that crosses crates.
 
+#[cfg(test)]
+mod bad_input;
 #[cfg(test)]
 mod end_to_end;
 #[cfg(test)]

@@ -26,6 +26,7 @@ pub struct Run {
 #[derive(Debug)]
 pub struct Ended {
     pub stdout: String,
+    pub stderr: String,
 }
 
 impl Program {
@@ -80,6 +81,12 @@ impl Run {
         self
     }
 
+    /// Run in this folder.
+    pub fn folder(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
     /// Another home, and nothing of the machine's cache.
     pub fn home(mut self, home: &Path) -> Self {
         self.command.env("HOME", home).env("XDG_CACHE_HOME", home.join("cache"));
@@ -94,9 +101,9 @@ impl Run {
     pub fn expect(mut self, code: i32) -> Ended {
         let output = self.command.output().unwrap();
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-        let stderr = String::from_utf8_lossy(&output.stderr);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "{:?}\n{stdout}\n{stderr}", self.command);
-        Ended { stdout }
+        Ended { stdout, stderr }
     }
 }
 
