@@ -54,8 +54,12 @@ fn ten_megabytes() {
 
 #[test]
 fn every_mistake_in_one_go() {
-    let text = "[cluster]\nname = \"Prod!\"\nkubernetes = \"1.20.0\"\n[nodes]\ncp1 = { adress = \"10.0.0.1\" }\n";
-    says(&refused(&["up"], Some(text)), &["rekindle.toml:2:", "rekindle.toml:3:", "rekindle.toml:5:", "address"]);
+    let text =
+        "[cluster]\nname = \"Prod!\"\nkubernetes = \"1.20.0\"\n[nodes]\ncp1 = { adress = \"10.0.0.1\" }\n";
+    says(
+        &refused(&["up"], Some(text)),
+        &["rekindle.toml:2:", "rekindle.toml:3:", "rekindle.toml:5:", "address"],
+    );
 }
 
 #[test]

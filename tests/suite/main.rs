@@ -1,4 +1,3 @@
-
 //! One binary for every test that crosses crates.
 
 #[cfg(test)]
@@ -12,6 +11,10 @@ mod fake_node;
 #[cfg(test)]
 mod host_traces;
 #[cfg(test)]
+mod lab_cluster;
+#[cfg(test)]
 mod laws;
 #[cfg(test)]
 mod program;
+#[cfg(test)]
+mod way_out;

@@ -278,7 +278,7 @@ pub struct LabUp {
     /// Give one node a host name that is not its node name.
     #[arg(long, value_name = "NODE=HOSTNAME")]
     pub foreign_host_name: Option<String>,
-    /// Install missing Debian packages without asking.
+    /// Install missing Debian packages without asking, and raise the host's inotify limits where they are too low.
     #[arg(long)]
     pub yes: bool,
 }

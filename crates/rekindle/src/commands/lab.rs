@@ -106,7 +106,10 @@ async fn nodes(args: &LabUp, environment: &Environment, report: &Reporter) -> Re
     for finding in lab::check(&want) {
         match finding.severity {
             Severity::Blocks => return Err(Failure::refused(finding.what).hint(finding.mend)),
-            _ => report.say(format!("warning: {} ({})", finding.what, finding.mend)),
+            Severity::Hurts if args.yes && raise_inotify(&finding.mend) => {
+                report.say(format!("{}: raised until the next boot ({})", finding.what, finding.mend));
+            }
+            Severity::Hurts => report.say(format!("warning: {} ({})", finding.what, finding.mend)),
         }
     }
     let (source, got) = programs(args, &wanted, environment, report).await?;
@@ -130,6 +133,17 @@ async fn nodes(args: &LabUp, environment: &Environment, report: &Reporter) -> Re
         .write(&path, text.as_bytes(), 0o644)
         .map_err(|error| file_error("cannot be written", &path, &error))?;
     Ok(path)
+}
+
+/// Kubelets do not start where inotify instances run out, so consent to packages is consent to this as well. It is
+/// left raised: other programs may have come to need it since.
+fn raise_inotify(mend: &str) -> bool {
+    let Some((name, value)) =
+        mend.strip_prefix("sysctl -w fs.inotify.").and_then(|rest| rest.split_once('='))
+    else {
+        return false;
+    };
+    std::fs::write(Path::new("/proc/sys/fs/inotify").join(name), value).is_ok()
 }
 
 /// The lab's inventory is ours, so the line that a person would add is added.
