@@ -1,0 +1,94 @@
+//! Whether a plan may be made at all: what stands, what runs, what changed in the inventory, and what the nodes
+//! lack. Every refusal is made here, before any change.
+
+use crate::failure::Failure;
+use crate::session::Session;
+use inventory::Kind;
+use plan::{Growth, Standing};
+use step::HostId;
+
+/// Which plan fits what stands; a sentence where none does.
+pub fn decide(session: &Session, standing: &Standing) -> Result<Growth, Failure> {
+    let names = |hosts: &[HostId]| hosts.iter().map(HostId::as_str).collect::<Vec<_>>().join(", ");
+    match standing {
+        Standing::Empty | Standing::HalfBorn => Ok(Growth::Laid),
+        Standing::Ours { .. } => Ok(Growth::Added),
+        Standing::Stranger(found) => {
+            let list: String = found.iter().map(|(host, what)| format!("\n  {host}: {what}")).collect();
+            Err(Failure::refused(format!("there is something on these nodes that the archive does not know:{list}")).hint(
+                "give the inventory the archive of that cluster, or make the nodes empty machines first: `kubeadm reset`, and what the README lists under \"without rekindle\"",
+            ))
+        }
+        Standing::Lost { with_data, emptied, silent } => {
+            let mut text = String::from("the cluster's etcd has no quorum");
+            for (hosts, what) in
+                [(with_data, "have their etcd data"), (emptied, "have none"), (silent, "do not answer")]
+            {
+                if !hosts.is_empty() {
+                    text.push_str(&format!("\n  {}: {what}", names(hosts)));
+                }
+            }
+            Err(session.with_absent(Failure::refused(text).hint(
+                "bring back the machines that have data; where they are gone for good, `rekindle rebuild` makes the cluster again from the archive",
+            )))
+        }
+        Standing::Unclear { silent } => {
+            let text = format!("too few etcd nodes answered to tell what stands: {} did not", names(silent));
+            Err(session.with_absent(Failure::refused(text)))
+        }
+    }
+}
+
+/// Nobody's upgrade is rolled back, and none is begun or finished here. Tells whether something runs the inventory's
+/// version, and nothing another one.
+pub fn version(session: &Session) -> Result<bool, Failure> {
+    let wanted = session.cluster().kubernetes.to_string();
+    let running = plan::running(session.cluster(), &session.answers);
+    let (same, other): (Vec<_>, Vec<_>) = running.iter().partition(|running| running.version == wanted);
+    if other.is_empty() {
+        return Ok(!same.is_empty());
+    }
+    let list: String = other
+        .iter()
+        .map(|found| format!("\n  {}: its {} runs {}", found.host, found.what, found.version))
+        .collect();
+    Err(Failure::refused(format!("the inventory says Kubernetes {wanted}, and not all of the cluster runs it:{list}")).hint(
+        "`up` does not upgrade: run `kubeadm upgrade` node by node (README, \"Without rekindle\"), then write the version that all nodes run into the inventory",
+    ))
+}
+
+/// A fixed key that changed is refused, with the way to do it. The version is none where the cluster runs the new one.
+pub fn fixed_keys(session: &Session, runs_the_wanted_version: bool) -> Result<(), Failure> {
+    let Some(old) = session.remembered.as_ref().and_then(|remembered| remembered.cluster.as_ref()) else {
+        return Ok(());
+    };
+    let refused: Vec<String> = inventory::changes(old, session.cluster())
+        .into_iter()
+        .filter(|change| !(runs_the_wanted_version && change.key == "cluster.kubernetes"))
+        .filter_map(|change| match change.kind {
+            Kind::Fixed(way) => {
+                let value = |value: Option<String>| value.unwrap_or_else(|| "nothing".into());
+                Some(format!(
+                    "`{}` can't change from {} to {}: {way}",
+                    change.key,
+                    value(change.old),
+                    value(change.new)
+                ))
+            }
+            _ => None,
+        })
+        .collect();
+    if refused.is_empty() { Ok(()) } else { Err(Failure::refused(refused.join("\n"))) }
+}
+
+pub fn preflight(session: &Session) -> Result<(), Failure> {
+    let problems = plan::problems(session.cluster(), &session.answers, session.now.unix_timestamp());
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let list: String = problems
+        .iter()
+        .map(|problem| format!("\n  {}: {} ({})", problem.host, problem.what, problem.hint))
+        .collect();
+    Err(Failure::refused(format!("nodes are not fit yet:{list}")))
+}
