@@ -10,7 +10,7 @@ run() { # NODE SCRIPT
 arguments=$1 endpoint=$2 first=$3
 shift 3
 # A member that is bootstrapped is new, whatever our configuration says.
-run "$first" "sed '/dataDir: \/var\/lib\/etcd/{n;N;N;d}' /etc/rekindle/kubeadm.yaml >/run/init.yaml
+run "$first" "sed '/dataDir: \/var\/lib\/etcd/{n;N;N;d}' /etc/rekindle/kubeadm.yaml | sed '/^patches:/,+1d' >/run/init.yaml
 	kubeadm init --config /run/init.yaml --upload-certs --ignore-preflight-errors=all >/run/init.log 2>&1 || { tail -n 20 /run/init.log; exit 1; }"
 [ "${ONLY_INIT:-}" = "" ] || exit 0
 key=$(run "$first" "sed -n 's/.*--certificate-key //p' /run/init.log | head -n 1")
