@@ -22,9 +22,9 @@ for node; do
 		role=worker
 		continue
 	fi
-	# Until its own apiserver stands, a control plane reaches the endpoint at the first one.
+	# A worker, and a control plane until its own apiserver stands, reaches the endpoint at the first one.
 	own=$(run "$node" "grep '$endpoint' /etc/hosts")
-	[ $role = worker ] || run "$node" "sed -i 's/.* $endpoint.*/$address $endpoint/' /etc/hosts"
+	run "$node" "sed -i 's/.* $endpoint.*/$address $endpoint/' /etc/hosts"
 	extra=
 	[ $role = worker ] || extra="--control-plane --certificate-key $key --apiserver-advertise-address ${own%% *}"
 	run "$node" "$join $extra --node-name $node --ignore-preflight-errors=all >/run/join.log 2>&1 || { tail -n 20 /run/join.log; exit 1; }"
