@@ -17,7 +17,9 @@ impl Traces {
         add("mount", "findmnt", &["--raw", "--noheadings", "--output", "TARGET,FSTYPE"]);
         add("link", "sh", &["-c", "ip -o link | cut -d: -f2"]);
         add("cgroup", "find", &["/sys/fs/cgroup", "-type", "d", "-name", "*lab*"]);
-        add("process", "sh", &["-c", "ps -eo args | grep -E 'systemd-nspawn|kube|[e]tcd --' | grep -v grep"]);
+        // A dead process holds nothing any more; when it is collected is up to the host's init, some take seconds.
+        let running = "ps -eo stat=,args= | grep -v '^Z' | sed 's/^[^ ]* *//'";
+        add("process", "sh", &["-c", &format!("{running} | grep -E 'systemd-nspawn|kube|[e]tcd --' | grep -v grep")]);
         Self(found)
     }
 
