@@ -144,6 +144,11 @@ fn etcd_flags(cluster: &Cluster) -> BTreeMap<String, String> {
 
 fn controller_manager_flags(cluster: &Cluster) -> BTreeMap<String, String> {
     let mut flags = cluster.kubeadm.controller_manager.clone();
+    // A new leader asks for a token for each of its controllers before it starts any: at the default of 20 a second
+    // that is 4 to 5 s in which nothing is controlled. The apiserver has its own way to be fair.
+    for flag in ["kube-api-qps", "kube-api-burst"] {
+        flags.entry(flag.into()).or_insert_with(|| "100".into());
+    }
     if cluster.network.cni == Cni::Routes {
         // The plan chose each node's piece, so that CNI configuration and routes lie there before the kubelet starts.
         flags.entry("allocate-node-cidrs".into()).or_insert_with(|| "false".into());

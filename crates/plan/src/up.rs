@@ -57,10 +57,11 @@ fn lane(context: &Context, node: &Node) -> Result<Lane, TemplateError> {
             steps.extend(kubelet::start());
             steps.extend(etcd::ready(context, node));
             steps.extend(control_plane::components(context, node)?);
-            match context.growth {
-                Growth::Laid if context.coordinates(node) => steps.extend(addons::steps(context)),
-                Growth::Laid => {}
-                Growth::Added => steps.push(addons::administrators(context)),
+            steps.push(addons::administrators(context));
+            if context.growth == Growth::Laid {
+                let answered: Vec<&Node> =
+                    context.cluster.control_planes().filter(|node| context.answered(node)).collect();
+                steps.extend(addons::share(context, &answered, node));
             }
             steps.push(control_plane::mark(node));
         }
