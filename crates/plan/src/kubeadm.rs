@@ -274,10 +274,21 @@ pub fn kube_proxy(cluster: &Cluster) -> Value {
 
 /// The tenth address of the service network, as kubeadm chooses it (constants.GetDNSIP).
 pub fn dns_address(cluster: &Cluster) -> String {
+    service_address(cluster, 10)
+}
+
+/// The first address of the service network: the API's (constants.GetAPIServerVirtualIP).
+pub fn api_address(cluster: &Cluster) -> String {
+    service_address(cluster, 1)
+}
+
+fn service_address(cluster: &Cluster, number: u32) -> String {
     let Some(net) = cluster.network.services.first() else { return String::new() };
     match net.network() {
-        std::net::IpAddr::V4(first) => std::net::Ipv4Addr::from(u32::from(first) + 10).to_string(),
-        std::net::IpAddr::V6(first) => std::net::Ipv6Addr::from(u128::from(first) + 10).to_string(),
+        std::net::IpAddr::V4(first) => std::net::Ipv4Addr::from(u32::from(first) + number).to_string(),
+        std::net::IpAddr::V6(first) => {
+            std::net::Ipv6Addr::from(u128::from(first) + u128::from(number)).to_string()
+        }
     }
 }
 

@@ -82,6 +82,11 @@ impl Context<'_> {
         let ready = |node: &&&Node| self.answer(node).is_some_and(|answer| answer.today.api_ready);
         control_planes.iter().find(ready).or(control_planes.first()).copied()
     }
+
+    fn coordinates(&self, node: &Node) -> bool {
+        let answered: Vec<&Node> = self.cluster.control_planes().filter(|node| self.answered(node)).collect();
+        self.coordinator(&answered).is_some_and(|coordinator| coordinator.name == node.name)
+    }
 }
 
 /// A PEM as bytes for a node.

@@ -7,48 +7,50 @@
 
 use super::control_plane::CONFIG;
 use crate::{Context, kubeadm, yaml};
-use inventory::{Node, Proxy};
+use inventory::{Node, Proxy, Role};
 use pki::ExposeSecret;
 use serde_json::{Value, json};
 use step::{Digest, Script, Secret, Step};
 
-/// What kubeadm writes once for a cluster. First what pods wait for, then what people and later runs read.
-pub fn steps(context: &Context) -> Vec<Step> {
-    let mut steps = Vec::new();
-    if context.cluster.network.proxy != Proxy::None {
-        steps.push(config_map(
-            "install kube-proxy",
-            "addon kube-proxy",
-            "kube-proxy",
-            &digest(&kubeadm::kube_proxy(context.cluster)),
-        ));
+/// What pods wait for: kube-proxy and CoreDNS, and the role of the administrator who installs them.
+pub fn for_pods(context: &Context) -> Vec<Step> {
+    let cluster = context.cluster;
+    let mut steps = vec![administrators(context)];
+    if cluster.network.proxy != Proxy::None {
+        let settings = digest(&kubeadm::kube_proxy(cluster));
+        steps.push(config_map("install kube-proxy", "addon kube-proxy", "kube-proxy", &settings));
+        steps.push(service_address(context));
     }
-    let coredns =
-        json!({"dns": kubeadm::dns_address(context.cluster), "domain": context.cluster.network.domain});
-    steps.push(config_map("install CoreDNS", "addon coredns", "coredns", &digest(&coredns)));
-    steps.push(config_map(
-        "upload kubeadm configuration",
-        "upload-config kubeadm",
-        "kubeadm-config",
-        &settings(context),
-    ));
-    steps.push(config_map(
-        "upload kubelet configuration",
-        "upload-config kubelet",
-        "kubelet-config",
-        &digest(&kubeadm::kubelet(context.cluster, context.cgroups)),
-    ));
-    steps.push(cluster_info());
+    let settings = json!({"dns": kubeadm::dns_address(cluster), "domain": cluster.network.domain});
+    steps.push(config_map("install CoreDNS", "addon coredns", "coredns", &digest(&settings)));
     steps
 }
 
-/// This control plane's share of them, dealt one by one: where a cluster is born, its control planes live at the
-/// same moment, and none of these waits for another.
-pub fn share(context: &Context, control_planes: &[&Node], node: &Node) -> Vec<Step> {
-    let seat = control_planes.iter().position(|other| other.name == node.name);
-    let dealt = |index: usize| Some(index % control_planes.len().max(1)) == seat;
-    let steps = steps(context).into_iter().enumerate();
-    steps.filter(|(index, _)| dealt(*index)).map(|(_, step)| step).collect()
+/// What people and later runs of kubeadm read.
+pub fn for_people(context: &Context) -> Vec<Step> {
+    let kubelet = digest(&kubeadm::kubelet(context.cluster, context.cgroups));
+    vec![
+        config_map(
+            "upload kubeadm configuration",
+            "upload-config kubeadm",
+            "kubeadm-config",
+            &kubeadm_settings(context),
+        ),
+        config_map("upload kubelet configuration", "upload-config kubelet", "kubelet-config", &kubelet),
+        cluster_info(),
+    ]
+}
+
+/// A CoreDNS that starts before kube-proxy has programmed the API's service address sleeps for seconds before it
+/// tries again.
+fn service_address(context: &Context) -> Step {
+    let url = format!("https://{}/version", kubeadm::host_port(&kubeadm::api_address(context.cluster), 443));
+    Step::wait(
+        "the API's service address answers",
+        Script::new("curl -ks --connect-timeout 0.3 -m 2 -o /dev/null \"$URL\"").set("URL", &url),
+    )
+    .within(120)
+    .hint("rekindle kubectl -- -n kube-system get pods -l k8s-app=kube-proxy -o wide")
 }
 
 fn cluster_info() -> Step {
@@ -67,8 +69,13 @@ fn digest(value: &Value) -> String {
 /// super-admin.conf, which kubeadm wants to lie beside admin.conf; it need not lie anywhere.
 ///
 /// Source: `EnsureAdminClusterRoleBinding` in kubeadm's `app/phases/kubeconfig/kubeconfig.go`.
-pub fn administrators(context: &Context) -> Step {
-    let bound = "bound() { kubectl --kubeconfig=/etc/kubernetes/admin.conf get clusterrolebinding kubeadm:cluster-admins >/dev/null 2>&1; }\n";
+fn administrators(context: &Context) -> Step {
+    // The apiserver's own client certificate is an administrator's too, and curl starts faster than kubectl.
+    let bound = "bound() {\n\
+        \tcurl -ksf -m 5 -o /dev/null --cert /etc/kubernetes/pki/apiserver-kubelet-client.crt \\\n\
+        \t\t--key /etc/kubernetes/pki/apiserver-kubelet-client.key \\\n\
+        \t\thttps://127.0.0.1:6443/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/kubeadm:cluster-admins\n\
+        }\n";
     let done_when =
         Script::new(format!("{bound}bound || {{ echo 'administrators have no role yet'; exit 1; }}"));
     // An apiserver knows of a new binding a moment later.
@@ -84,7 +91,7 @@ pub fn administrators(context: &Context) -> Step {
 }
 
 /// kubeadm's configuration but its version, which is `kubeadm upgrade`'s to change.
-fn settings(context: &Context) -> String {
+fn kubeadm_settings(context: &Context) -> String {
     let mut document = kubeadm::cluster_configuration(context.cluster);
     document["kubernetesVersion"] = Value::Null;
     digest(&document)
@@ -101,19 +108,29 @@ fn config_map(title: &str, phase: &str, name: &str, want: &str) -> Step {
     Step::run(title, set(done_when), set(run)).within(60)
 }
 
-/// Labels and pod CIDRs of every Node, one call for those that lack something.
+/// Labels and pod CIDRs of every Node, one call for those that lack something. A control plane gets the labels of
+/// kubeadm's `mark-control-plane` phase with them; its taint was registered with the Node.
+///
+/// Source: kubeadm's `app/phases/markcontrolplane/markcontrolplane.go`.
 pub fn nodes(nodes: &[&Node]) -> Step {
     let mut wanted = String::new();
     for node in nodes {
-        let labels: Vec<String> = node.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let mut asked: Vec<String> =
+            node.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let mut labels = json!(node.labels);
+        if node.role == Role::ControlPlane {
+            asked.push("node-role.kubernetes.io/control-plane=".to_owned());
+            labels["node-role.kubernetes.io/control-plane"] = "".into();
+            labels["node.kubernetes.io/exclude-from-external-load-balancers"] = "".into();
+        }
         let cidrs: Vec<String> = node.pod_cidrs.iter().map(ToString::to_string).collect();
         let mut spec = serde_json::Map::new();
         if let Some(first) = cidrs.first() {
             spec.insert("podCIDR".into(), json!(first));
             spec.insert("podCIDRs".into(), json!(cidrs));
         }
-        let patch = json!({"metadata": {"labels": node.labels}, "spec": spec});
-        wanted.push_str(&format!("{}|{}|{}|{patch}\n", node.name, cidrs.join(","), labels.join(",")));
+        let patch = json!({"metadata": {"labels": labels}, "spec": spec});
+        wanted.push_str(&format!("{}|{}|{}|{patch}\n", node.name, cidrs.join(","), asked.join(",")));
     }
     let body = include_str!("nodes.sh");
     let set = |script: Script| script.set("WANTED", &wanted);
