@@ -1,5 +1,6 @@
 //! `rekindle up` against plain `kubeadm init` + joins and against one `kubeadm init`, on the same lab nodes in
-//! one run: seconds until all nodes are Ready and until CoreDNS is, as medians of interleaved rounds.
+//! one run: seconds until all nodes are Ready and until CoreDNS is, as medians of interleaved rounds; and what it
+//! cost the controller: round trips, bytes, CPU and memory.
 //!
 //! Nodes are prepared and hold their images in every way. The clock starts with the process and ends when an
 //! observer that asks the first control plane sees it. Run: `cargo bench -p tests --bench bring_up [-- ROUNDS]`.
@@ -11,6 +12,10 @@
 mod program;
 
 use lab::Lab;
+#[path = "bring_up/cost.rs"]
+mod cost;
+
+use cost::Cost;
 use program::Program;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -53,16 +58,23 @@ fn main() {
     // The first run prepares the nodes.
     bench.rekindle();
     let (mut ours, mut joins, mut single) = (Vec::new(), Vec::new(), Vec::new());
+    let mut costs = Vec::new();
     for round in 1..=rounds {
         bench.reset();
-        ours.push(bench.rekindle());
+        let (seen, cost) = bench.rekindle();
+        ours.push(seen);
+        costs.push(cost);
         bench.reset();
         joins.push(bench.kubeadm(false));
         bench.reset();
         single.push(bench.kubeadm(true));
-        println!("round {round}: {}", [&ours, &joins, &single].map(|seen| line(seen[round - 1])).join("   "));
+        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        let load = load.split(' ').next().unwrap_or_default();
+        let seen = [&ours, &joins, &single].map(|seen| line(seen[round - 1])).join("   ");
+        println!("round {round}: {seen}   load {load}");
     }
     report(&ours, &joins, &single);
+    println!("rekindle's own cost, median: {}", Cost::median(&costs));
     bench.program.run(&["lab", "down", "--name", NAME]).expect(0);
 }
 
@@ -136,10 +148,13 @@ impl Bench {
         std::thread::sleep(Duration::from_secs(3));
     }
 
-    fn rekindle(&self) -> Seen {
-        self.clocked(4, || {
-            self.program.run(&["up", "--output", "json", "-i"]).arg(&self.inventory).expect(0);
-        })
+    fn rekindle(&self) -> (Seen, Cost) {
+        let mut cost = Cost::default();
+        let seen = self.clocked(4, || {
+            let run = self.program.run(&["up", "--output", "json", "-i"]).arg(&self.inventory);
+            cost = Cost::of(run.command());
+        });
+        (seen, cost)
     }
 
     fn kubeadm(&self, only_init: bool) -> Seen {

@@ -93,6 +93,11 @@ impl Run {
         self
     }
 
+    /// The call itself, for those who watch it while it runs.
+    pub fn command(self) -> Command {
+        self.command
+    }
+
     pub fn code(mut self) -> i32 {
         self.command.output().unwrap().status.code().unwrap_or(-1)
     }
