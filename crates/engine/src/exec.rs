@@ -149,7 +149,8 @@ impl ExecError {
                 )
             }
             Self::Sudo { user, .. } => format!(
-                "log in as root, or allow `{user} ALL=(ALL) NOPASSWD: ALL` in /etc/sudoers.d, or give the password"
+                "log in as root, or allow `{user} ALL=(ALL) NOPASSWD: ALL` in /etc/sudoers.d, or give the password that sudo \
+                 asks for (`--sudo-password-file FILE`)"
             ),
             _ => return None,
         })
