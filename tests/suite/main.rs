@@ -1,6 +1,8 @@
 //! One binary for every test that crosses crates.
 
 #[cfg(test)]
+mod bad_hosts;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod end_to_end;
@@ -16,5 +18,7 @@ mod lab_cluster;
 mod laws;
 #[cfg(test)]
 mod program;
+#[cfg(test)]
+mod sshd_node;
 #[cfg(test)]
 mod way_out;
