@@ -93,7 +93,8 @@ pub fn preflight(session: &Session) -> Result<(), Failure> {
     if problems(session).is_empty() {
         return Ok(());
     }
-    let failure = Failure::refused("nodes are not fit yet:").hint("nothing was changed: mend these, and run it again");
+    let failure =
+        Failure::refused("nodes are not fit yet:").hint("nothing was changed: mend these, and run it again");
     Err(with_problems(session, failure, |_| true))
 }
 
