@@ -72,7 +72,7 @@ fn an_inventory_of_somebody_else() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("theirs.toml");
     std::fs::write(&path, NOBODY).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
     let run = program.run(&["up", "-i", path.to_str().unwrap()]).without_rights(&program);
     let ended = run.expect(2);
     says(&ended.stderr, &["theirs.toml: cannot be read: Permission denied", "hint: it belongs to somebody"]);

@@ -13,6 +13,8 @@ mod fake_node;
 #[cfg(test)]
 mod host_traces;
 #[cfg(test)]
+mod kubectl;
+#[cfg(test)]
 mod lab_cluster;
 #[cfg(test)]
 mod laws;

@@ -130,6 +130,11 @@ impl Run {
         self
     }
 
+    /// For what is not waited for, or talked to.
+    pub fn command(self) -> Command {
+        self.command
+    }
+
     pub fn code(mut self) -> i32 {
         self.command.output().unwrap().status.code().unwrap_or(-1)
     }
