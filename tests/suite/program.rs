@@ -2,8 +2,10 @@
 
 use serde_json::Value;
 use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use tempfile::TempDir;
 
@@ -70,14 +72,49 @@ impl Program {
             .env("HOME", self.home())
             .env("XDG_CACHE_HOME", cache)
             .env_remove("SSH_AUTH_SOCK");
-        command.stdin(std::process::Stdio::null());
+        command.stdin(Stdio::null());
         Run { command }
     }
 }
 
 impl Run {
+    /// Run by another program, which gets its path and its arguments as its last ones.
+    pub fn by(mut self, words: &[&str]) -> Self {
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).arg(self.command.get_program()).args(self.command.get_args());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.stdin(Stdio::null());
+        self.command = command;
+        self
+    }
+
+    /// Run by a user without rights; where we are such a user, by us.
+    pub fn without_rights(mut self, program: &Program) -> Self {
+        if Program::can_make_labs() {
+            // Where everybody finds it: the target folder may be root's.
+            let copy = program.home().join("rekindle");
+            std::fs::copy(&program.path, &copy).unwrap();
+            std::fs::set_permissions(program.home(), std::fs::Permissions::from_mode(0o755)).unwrap();
+            let mut command = Command::new(copy);
+            command.args(self.command.get_args()).env("HOME", program.home()).stdin(Stdio::null());
+            command.uid(65534).gid(65534);
+            self.command = command;
+        }
+        self
+    }
+
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.command.arg(argument);
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
         self
     }
 
@@ -93,7 +130,7 @@ impl Run {
         self
     }
 
-    /// The call itself, for those who watch it while it runs.
+    /// The call itself, for what is not waited for, watched or talked to.
     pub fn command(self) -> Command {
         self.command
     }

@@ -39,6 +39,19 @@ pub enum AskError {
     },
 }
 
+impl AskError {
+    /// What a person can do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Exec(error) => error.hint(),
+            Self::Deadline { .. } => {
+                Some("see what keeps the machine busy: its load, its memory, a disk that hangs".to_owned())
+            }
+            Self::Unreadable { .. } => None,
+        }
+    }
+}
+
 /// Asks one host.
 ///
 /// # Errors

@@ -17,8 +17,10 @@ pub(crate) use marked::Marked;
 
 /// Which of its two outputs a command wrote to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pipe {
+pub enum Pipe {
+    /// Standard output.
     Out,
+    /// Standard error.
     Err,
 }
 
@@ -26,7 +28,7 @@ pub(crate) enum Pipe {
 pub(crate) type Sink<'a> = &'a mut (dyn FnMut(Pipe, &[u8]) -> ControlFlow<()> + Send);
 
 /// What a command reads after its script.
-pub(crate) type Rest = Box<dyn AsyncRead + Send + Unpin>;
+pub type Rest = Box<dyn AsyncRead + Send + Unpin>;
 
 /// A script on its way to a host.
 pub(crate) struct Exec {
@@ -149,7 +151,8 @@ impl ExecError {
                 )
             }
             Self::Sudo { user, .. } => format!(
-                "log in as root, or allow `{user} ALL=(ALL) NOPASSWD: ALL` in /etc/sudoers.d, or give the password"
+                "log in as root, or allow `{user} ALL=(ALL) NOPASSWD: ALL` in /etc/sudoers.d, or give the password that sudo \
+                 asks for (`--sudo-password-file FILE`)"
             ),
             _ => return None,
         })
