@@ -99,7 +99,7 @@ pub async fn ask_each<T>(
 async fn run(hosts: &Hosts, on: &HostId, script: &Script, within: Duration) -> Result<Output, ExecError> {
     let host = hosts.get(on)?;
     let mark = nonce();
-    let exec = Exec::new(render(script, &mark)).limit(within);
+    let exec = Exec::new(&render(script, &mark)).limit(within);
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let end = format!("\n{mark} end ");
     let ended = host
