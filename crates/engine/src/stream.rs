@@ -27,10 +27,10 @@ pub async fn stream(
     let host = hosts.get(on)?;
     let mark = nonce();
     let body = if input.is_some() { with_input(script) } else { without_input(script) };
-    let exec = Exec::new(format!("echo {mark}\necho {mark} >&2\n{body}"));
     // Open, with nothing in it, until this function ends.
     let (_open, nothing) = tokio::io::duplex(1);
-    let exec = exec.rest(input.unwrap_or_else(|| Box::new(nothing)));
+    let input = input.unwrap_or_else(|| Box::new(nothing));
+    let exec = Exec::fed(format!("echo {mark}\necho {mark} >&2\n{body}"), input);
     let (mut out, mut err) = (AfterMark::new(&mark), AfterMark::new(&mark));
     let ended = host
         .run(exec, &hosts.options, &mut |pipe, bytes| {
