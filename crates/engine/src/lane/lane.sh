@@ -136,7 +136,9 @@ late() {
 # most steps.
 watch() {
     last='' age=0
-    while sleep 1 && kill -0 "$$"; do
+    # What is left of a unit when its shell ends keeps systemd waiting, without end where cgroups are of version 1.
+    trap 'kill "$!"; wait; exit' TERM
+    while sleep 1 & wait "$!" && kill -0 "$$"; do
         read -r count limit pid <"$DIR/now" || continue
         if [ "$count" != "$last" ]; then
             last=$count age=0
@@ -146,7 +148,8 @@ watch() {
         [ "$age" -ge "$limit" ] || continue
         echo "$count" >"$DIR/late"
         end TERM
-        sleep 5
+        sleep 5 &
+        wait "$!"
         # Only what is still waited for: another process may have the number by now.
         read -r count limit pid <"$DIR/now" || continue
         [ "$count" != "$last" ] || end KILL
@@ -541,4 +544,8 @@ leave() {
     done
 }
 
-unwatch() { [ -z "$WATCH" ] || kill "$WATCH" 2>/dev/null || :; }
+unwatch() {
+    [ -n "$WATCH" ] || return 0
+    kill "$WATCH" 2>/dev/null
+    wait "$WATCH" 2>/dev/null || :
+}

@@ -63,7 +63,7 @@ spool() {
 
 start() {
     systemd-run --quiet --unit="$UNIT" --collect --description="rekindle lane $DIGEST $MARK" \
-        -p "RuntimeMaxSec=$LIFE" -p UMask=0077 /bin/sh "$SPOOL/lane" "$SPOOL" >"$SPOOL/refused" 2>&1
+        -p "RuntimeMaxSec=$LIFE" -p TimeoutStopSec=10 -p UMask=0077 /bin/sh "$SPOOL/lane" "$SPOOL" >"$SPOOL/refused" 2>&1
 }
 
 launch() {
