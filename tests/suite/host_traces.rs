@@ -19,7 +19,11 @@ impl Traces {
         add("cgroup", "find", &["/sys/fs/cgroup", "-type", "d", "-name", "*lab*"]);
         // A dead process holds nothing any more; when it is collected is up to the host's init, some take seconds.
         let running = "ps -eo stat=,args= | grep -v '^Z' | sed 's/^[^ ]* *//'";
-        add("process", "sh", &["-c", &format!("{running} | grep -E 'systemd-nspawn|kube|[e]tcd --' | grep -v grep")]);
+        add(
+            "process",
+            "sh",
+            &["-c", &format!("{running} | grep -E 'systemd-nspawn|kube|[e]tcd --' | grep -v grep")],
+        );
         Self(found)
     }
 
