@@ -144,6 +144,11 @@ fn etcd_flags(cluster: &Cluster) -> BTreeMap<String, String> {
 
 fn controller_manager_flags(cluster: &Cluster) -> BTreeMap<String, String> {
     let mut flags = cluster.kubeadm.controller_manager.clone();
+    // A new leader asks for a token for each of its controllers before it starts any: at the default of 20 a second
+    // that is 4 to 5 s in which nothing is controlled. The apiserver has its own way to be fair.
+    for flag in ["kube-api-qps", "kube-api-burst"] {
+        flags.entry(flag.into()).or_insert_with(|| "100".into());
+    }
     if cluster.network.cni == Cni::Routes {
         // The plan chose each node's piece, so that CNI configuration and routes lie there before the kubelet starts.
         flags.entry("allocate-node-cidrs".into()).or_insert_with(|| "false".into());
@@ -269,10 +274,21 @@ pub fn kube_proxy(cluster: &Cluster) -> Value {
 
 /// The tenth address of the service network, as kubeadm chooses it (constants.GetDNSIP).
 pub fn dns_address(cluster: &Cluster) -> String {
+    service_address(cluster, 10)
+}
+
+/// The first address of the service network: the API's (constants.GetAPIServerVirtualIP).
+pub fn api_address(cluster: &Cluster) -> String {
+    service_address(cluster, 1)
+}
+
+fn service_address(cluster: &Cluster, number: u32) -> String {
     let Some(net) = cluster.network.services.first() else { return String::new() };
     match net.network() {
-        std::net::IpAddr::V4(first) => std::net::Ipv4Addr::from(u32::from(first) + 10).to_string(),
-        std::net::IpAddr::V6(first) => std::net::Ipv6Addr::from(u128::from(first) + 10).to_string(),
+        std::net::IpAddr::V4(first) => std::net::Ipv4Addr::from(u32::from(first) + number).to_string(),
+        std::net::IpAddr::V6(first) => {
+            std::net::Ipv6Addr::from(u128::from(first) + u128::from(number)).to_string()
+        }
     }
 }
 

@@ -57,12 +57,9 @@ fn lane(context: &Context, node: &Node) -> Result<Lane, TemplateError> {
             steps.extend(kubelet::start());
             steps.extend(etcd::ready(context, node));
             steps.extend(control_plane::components(context, node)?);
-            match context.growth {
-                Growth::Laid if context.coordinates(node) => steps.extend(addons::steps(context)),
-                Growth::Laid => {}
-                Growth::Added => steps.push(addons::administrators(context)),
+            if context.growth == Growth::Laid && context.coordinates(node) {
+                steps.extend(addons::for_pods(context));
             }
-            steps.push(control_plane::mark(node));
         }
         Role::Worker => {
             steps.extend(api_endpoint::steps(context, node)?);
@@ -77,8 +74,9 @@ fn lane(context: &Context, node: &Node) -> Result<Lane, TemplateError> {
 fn finish(context: &Context, coordinator: &Node, nodes: &[&Node], control_planes: &[&Node]) -> Stage {
     let mut steps = Vec::new();
     if context.growth == Growth::Added {
-        steps.extend(addons::steps(context));
+        steps.extend(addons::for_pods(context));
     }
+    steps.extend(addons::for_people(context));
     steps.push(health::registered(nodes));
     steps.push(addons::nodes(nodes));
     steps.extend(health::steps(context, nodes));

@@ -8,6 +8,8 @@
 set -u
 umask 077
 TAB='	'
+NEWLINE='
+'
 FAILED=0
 
 say() { printf '%s %s\n' "$MARK" "$*"; }
@@ -69,27 +71,29 @@ step() {
 
 # look: compares every file of $DIR/wanted with what is there. A line of it is
 # INDEX PATH KIND(file link absent) MODE UMASK OWNER SHA256-OR-TARGET HOW(bytes unless holds) SHOW(yes no) RECORD.
-# Sets for each index n: P_n K_n M_n U_n O_n W_n H_n S_n N_n, F_n (done mend write kept bad) and R_n (the reason).
+# Sets for each index n: P_n K_n M_n U_n O_n W_n H_n S_n N_n, F_n (done mend write kept bad) and R_n (the reason);
+# I_n, by which a large file is known again, and C_n, its sum when that is known already.
 look() {
     FILES=
+    SUMS=
     set --
     while IFS=$TAB read -r n path rest; do
         FILES="$FILES $n"
         set -- "$@" "$path"
     done <"$DIR/wanted"
-    stat -c "%n$TAB%F$TAB%a$TAB%U:%G" -- "$@" >"$DIR/stats" 2>/dev/null
+    stat -c "%n$TAB%F$TAB%a$TAB%U:%G$TAB%Z:%d:%i:%s:%y:%z" -- "$@" >"$DIR/stats" 2>/dev/null
     set --
     exec 4<"$DIR/stats"
     next_stat
     while IFS=$TAB read -r n path kind mode mask owner want how show record; do
-        type=none smode=- sowner=-
+        type=none smode=- sowner=- id=
         if [ "$s_path" = "$path" ]; then
-            type=$s_type smode=$s_mode sowner=$s_owner
+            type=$s_type smode=$s_mode sowner=$s_owner id=$s_id
             next_stat
         fi
         eval "P_$n=\$path K_$n=\$kind M_$n=\$mode U_$n=\$mask O_$n=\$owner W_$n=\$want H_$n=\$how S_$n=\$show N_$n=\$record"
-        eval "T_$n=\$type A_$n=\$smode B_$n=\$sowner"
-        case $kind:$how:$type in file:bytes:regular* | *:unless:regular*) set -- "$@" "$path" ;; esac
+        eval "T_$n=\$type A_$n=\$smode B_$n=\$sowner I_$n= C_$n="
+        case $kind:$how:$type in file:bytes:regular* | *:unless:regular*) recall || set -- "$@" "$path" ;; esac
     done <"$DIR/wanted"
     exec 4<&-
     : >"$DIR/sums"
@@ -100,17 +104,38 @@ look() {
     exec 4<&-
 }
 
-next_stat() { IFS=$TAB read -r s_path s_type s_mode s_owner <&4 || s_path=; }
+next_stat() { IFS=$TAB read -r s_path s_type s_mode s_owner s_id <&4 || s_path=; }
 next_sum() { IFS=' ' read -r sum sum_path <&4 || sum_path=; }
+
+# recall: whether the sum of the file $n, large and untouched since, is known. Hashing the programs of a node
+# costs seconds; like git's index, we trust inode, size and times instead.
+recall() {
+    size=${id#*:*:*:}
+    size=${size%%:*}
+    [ "${#size}" -gt 6 ] || return 1
+    eval "I_$n=\$id"
+    [ -n "$SUMS" ] || SUMS=$NEWLINE$(cat -- "$RUN/sums" 2>/dev/null)
+    case $SUMS in *"$NEWLINE$path$TAB$id$TAB"*) ;; *) return 1 ;; esac
+    rest=${SUMS##*"$NEWLINE$path$TAB$id$TAB"}
+    eval "C_$n=\${rest%%\"\$NEWLINE\"*}"
+}
+
+# remember: the sum of a large file that has not changed for a while; one that just did could change once more
+# without another time.
+remember() {
+    [ $(($(date +%s) - ${id%%:*})) -gt 2 ] || return 0
+    [ ! -d "$RUN" ] || printf '%s\t%s\t%s\n' "$path" "$id" "$found" >>"$RUN/sums"
+}
 
 # judge INDEX: sets F_ and R_ from what look found.
 judge() {
     eval "path=\$P_$1 kind=\$K_$1 mode=\$M_$1 owner=\$O_$1 want=\$W_$1 how=\$H_$1 record=\$N_$1"
-    eval "type=\$T_$1 smode=\$A_$1 sowner=\$B_$1"
-    state='done' reason='' found=''
-    if [ "$sum_path" = "$path" ]; then
+    eval "type=\$T_$1 smode=\$A_$1 sowner=\$B_$1 id=\$I_$1 found=\$C_$1"
+    state='done' reason=''
+    if [ -z "$found" ] && [ "$sum_path" = "$path" ]; then
         found=$sum
         next_sum
+        [ -z "$id" ] || remember
     fi
     case $kind:$type in
     absent:none) ;;

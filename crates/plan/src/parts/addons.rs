@@ -2,132 +2,135 @@
 //! labels and pod CIDRs. ORDER: on one control plane, any.
 //!
 //! kubeadm's own phases write every object, so that its join, upgrade and reset find what they know. A
-//! ConfigMap is compared three ways by an annotation; one that somebody else changed is kept.
+//! ConfigMap is compared three ways by an annotation of the namespace kube-system, `rekindle.dev/CONFIGMAP`; one
+//! that somebody else changed is kept.
 
 use super::control_plane::CONFIG;
 use crate::{Context, kubeadm, yaml};
-use inventory::{Node, Proxy};
+use inventory::{Node, Proxy, Role};
 use pki::ExposeSecret;
 use serde_json::{Value, json};
 use step::{Digest, Script, Secret, Step};
 
-/// A shell function: is ConfigMap $1/$2 what we wrote for $3?
-///
-/// What we wrote is an annotation of the namespace kube-system, `rekindle.dev/CONFIGMAP`: the digest of what went
-/// in, and that of the data as the API gave it back. On the ConfigMap itself `kubeadm upgrade` would remove it.
-const CONFIG_MAP: &str = "export KUBECONFIG=/etc/kubernetes/admin.conf\n\
-    data() {\n\
-    \ttext=$(kubectl get configmap -n \"$1\" \"$2\" -o jsonpath='{.data}' 2>/dev/null) || return 1\n\
-    \tprintf %s \"$text\" | sha256sum | cut -d' ' -f1\n\
-    }\n\
-    same() {\n\
-    \thave=$(data \"$1\" \"$2\") || { echo \"$2 is not there\"; exit 1; }\n\
-    \twrote=$(kubectl get namespace kube-system -o jsonpath=\"{.metadata.annotations.rekindle\\.dev/$2}\")\n\
-    \t[ -n \"$wrote\" ] || { echo \"$2 was not marked yet\"; exit 1; }\n\
-    \t[ \"${wrote#* }\" = \"$have\" ] || { echo \"ConfigMap $2 was changed by somebody else\"; exit 3; }\n\
-    \t[ \"${wrote% *}\" = \"$3\" ] || { echo \"its settings changed\"; exit 1; }\n\
-    }\n\
-    mark() { kubectl annotate --overwrite namespace kube-system \"rekindle.dev/$2=$3 $(data \"$1\" \"$2\")\" >/dev/null; }\n";
-
-/// What kubeadm writes once for a cluster.
-pub fn steps(context: &Context) -> Vec<Step> {
-    let mut steps = vec![
-        upload_config(context),
-        config_map(
-            "upload kubelet configuration",
-            "upload-config kubelet",
-            "kubelet-config",
-            &digest(&kubeadm::kubelet(context.cluster, context.cgroups)),
-        ),
-        Step::run(
-            "write cluster-info and bootstrap roles",
-            Script::new(
-                "kubectl --kubeconfig=/etc/kubernetes/admin.conf get configmap -n kube-public cluster-info >/dev/null 2>&1 || { echo 'no cluster-info'; exit 1; }",
-            ),
-            Script::new("kubeadm init phase bootstrap-token --config \"$CONFIG\" >/dev/null").set("CONFIG", CONFIG),
-        )
-        .within(60),
-    ];
-    if context.cluster.network.proxy != Proxy::None {
-        steps.push(config_map(
-            "install kube-proxy",
-            "addon kube-proxy",
-            "kube-proxy",
-            &digest(&kubeadm::kube_proxy(context.cluster)),
-        ));
+/// What pods wait for: kube-proxy and CoreDNS, and the role of the administrator who installs them.
+pub fn for_pods(context: &Context) -> Vec<Step> {
+    let cluster = context.cluster;
+    let mut steps = vec![administrators(context)];
+    if cluster.network.proxy != Proxy::None {
+        let settings = digest(&kubeadm::kube_proxy(cluster));
+        steps.push(config_map("install kube-proxy", "addon kube-proxy", "kube-proxy", &settings));
+        steps.push(service_address(context));
     }
-    let coredns =
-        json!({"dns": kubeadm::dns_address(context.cluster), "domain": context.cluster.network.domain});
-    steps.push(config_map("install CoreDNS", "addon coredns", "coredns", &digest(&coredns)));
+    let settings = json!({"dns": kubeadm::dns_address(cluster), "domain": cluster.network.domain});
+    steps.push(config_map("install CoreDNS", "addon coredns", "coredns", &digest(&settings)));
     steps
+}
+
+/// What people and later runs of kubeadm read.
+pub fn for_people(context: &Context) -> Vec<Step> {
+    let kubelet = digest(&kubeadm::kubelet(context.cluster, context.cgroups));
+    vec![
+        config_map(
+            "upload kubeadm configuration",
+            "upload-config kubeadm",
+            "kubeadm-config",
+            &kubeadm_settings(context),
+        ),
+        config_map("upload kubelet configuration", "upload-config kubelet", "kubelet-config", &kubelet),
+        cluster_info(),
+    ]
+}
+
+/// A CoreDNS that starts before kube-proxy has programmed the API's service address sleeps for seconds before it
+/// tries again.
+fn service_address(context: &Context) -> Step {
+    let url = format!("https://{}/version", kubeadm::host_port(&kubeadm::api_address(context.cluster), 443));
+    Step::wait(
+        "the API's service address answers",
+        Script::new("curl -ks --connect-timeout 0.3 -m 2 -o /dev/null \"$URL\"").set("URL", &url),
+    )
+    .within(120)
+    .hint("rekindle kubectl -- -n kube-system get pods -l k8s-app=kube-proxy -o wide")
+}
+
+fn cluster_info() -> Step {
+    let done_when = "kubectl --kubeconfig=/etc/kubernetes/admin.conf get configmap -n kube-public cluster-info >/dev/null 2>&1 ||\n\
+        { echo 'no cluster-info'; exit 1; }";
+    let run = Script::new("kubeadm init phase bootstrap-token --config \"$CONFIG\" >/dev/null");
+    Step::run("write cluster-info and bootstrap roles", Script::new(done_when), run.set("CONFIG", CONFIG))
+        .within(60)
 }
 
 fn digest(value: &Value) -> String {
     Digest::of(yaml::document(value).as_bytes()).hex()
 }
 
-/// What kubeadm made of its configuration, in the API.
-fn upload_config(context: &Context) -> Step {
-    let done_when = Script::new(format!("{CONFIG_MAP}same kube-system kubeadm-config \"$WANT\""));
-    let done_when = done_when.set("WANT", &settings(context));
-    Step::run("upload kubeadm configuration", done_when, upload(context)).within(60)
-}
-
-/// The administrators' role, in a cluster whose first `up` ended after etcd's quorum and before its first call.
-pub fn administrators(context: &Context) -> Step {
-    let done_when = Script::new(
-        "kubectl --kubeconfig=/etc/kubernetes/admin.conf get clusterrolebinding kubeadm:cluster-admins >/dev/null 2>&1 || { echo 'administrators have no role yet'; exit 1; }",
-    );
-    Step::run("give administrators their role", done_when, upload(context)).within(60)
+/// Binds the administrators' group to cluster-admin, as the first call of kubeadm does. That takes
+/// super-admin.conf, which kubeadm wants to lie beside admin.conf; it need not lie anywhere.
+///
+/// Source: `EnsureAdminClusterRoleBinding` in kubeadm's `app/phases/kubeconfig/kubeconfig.go`.
+fn administrators(context: &Context) -> Step {
+    // The apiserver's own client certificate is an administrator's too, and curl starts faster than kubectl.
+    let bound = "bound() {\n\
+        \tcurl -ksf -m 5 -o /dev/null --cert /etc/kubernetes/pki/apiserver-kubelet-client.crt \\\n\
+        \t\t--key /etc/kubernetes/pki/apiserver-kubelet-client.key \\\n\
+        \t\thttps://127.0.0.1:6443/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/kubeadm:cluster-admins\n\
+        }\n";
+    let done_when =
+        Script::new(format!("{bound}bound || {{ echo 'administrators have no role yet'; exit 1; }}"));
+    // An apiserver knows of a new binding a moment later.
+    let run = Script::new(format!(
+        "{bound}said=$(kubectl --kubeconfig=/dev/stdin create clusterrolebinding kubeadm:cluster-admins \\\n\
+         \t--clusterrole=cluster-admin --group=kubeadm:cluster-admins 2>&1) ||\n\
+         \tcase $said in *'already exists'*) ;; *) echo \"$said\"; exit 1 ;; esac\n\
+         tries=0\n\
+         until bound || [ $tries -ge 50 ]; do tries=$((tries + 1)); sleep 0.1; done"
+    ))
+    .input(Secret::new(context.super_admin.expose_secret()));
+    Step::run("give administrators their role", done_when, run).within(60)
 }
 
 /// kubeadm's configuration but its version, which is `kubeadm upgrade`'s to change.
-fn settings(context: &Context) -> String {
+fn kubeadm_settings(context: &Context) -> String {
     let mut document = kubeadm::cluster_configuration(context.cluster);
     document["kubernetesVersion"] = Value::Null;
     digest(&document)
 }
 
-/// The first call of any phase that speaks to the API binds the admins' group to cluster-admin, and for that
-/// kubeadm wants super-admin.conf beside admin.conf; it lies there for this one call only.
-fn upload(context: &Context) -> Script {
-    Script::new(format!(
-        "{CONFIG_MAP}super=/etc/kubernetes/super-admin.conf\n\
-         trap 'rm -f $super' EXIT\n\
-         (umask 077; cat >$super)\n\
-         kubeadm init phase upload-config kubeadm --config \"$CONFIG\" >/dev/null\n\
-         mark kube-system kubeadm-config \"$WANT\""
-    ))
-    .set("WANT", &settings(context))
-    .set("CONFIG", CONFIG)
-    .input(Secret::new(context.super_admin.expose_secret()))
-}
-
 fn config_map(title: &str, phase: &str, name: &str, want: &str) -> Step {
-    let done_when = Script::new(format!("{CONFIG_MAP}same kube-system \"$NAME\" \"$WANT\""));
+    let body = include_str!("config_map.sh");
+    let done_when = Script::new(format!("{body}is_ours"));
     let run = Script::new(format!(
-        "{CONFIG_MAP}# shellcheck disable=SC2086\n\
-         kubeadm init phase $PHASE --config \"$CONFIG\" >/dev/null\n\
-         mark kube-system \"$NAME\" \"$WANT\""
+        "{body}# shellcheck disable=SC2086\nkubeadm init phase $PHASE --config \"$CONFIG\" >/dev/null\nmark"
     ));
     let set =
         |script: Script| script.set("NAME", name).set("WANT", want).set("PHASE", phase).set("CONFIG", CONFIG);
     Step::run(title, set(done_when), set(run)).within(60)
 }
 
-/// Labels and pod CIDRs of every Node, one call for those that lack something.
+/// Labels and pod CIDRs of every Node, one call for those that lack something. A control plane gets the labels of
+/// kubeadm's `mark-control-plane` phase with them; its taint was registered with the Node.
+///
+/// Source: kubeadm's `app/phases/markcontrolplane/markcontrolplane.go`.
 pub fn nodes(nodes: &[&Node]) -> Step {
     let mut wanted = String::new();
     for node in nodes {
-        let labels: Vec<String> = node.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let mut asked: Vec<String> =
+            node.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let mut labels = json!(node.labels);
+        if node.role == Role::ControlPlane {
+            asked.push("node-role.kubernetes.io/control-plane=".to_owned());
+            labels["node-role.kubernetes.io/control-plane"] = "".into();
+            labels["node.kubernetes.io/exclude-from-external-load-balancers"] = "".into();
+        }
         let cidrs: Vec<String> = node.pod_cidrs.iter().map(ToString::to_string).collect();
         let mut spec = serde_json::Map::new();
         if let Some(first) = cidrs.first() {
             spec.insert("podCIDR".into(), json!(first));
             spec.insert("podCIDRs".into(), json!(cidrs));
         }
-        let patch = json!({"metadata": {"labels": node.labels}, "spec": spec});
-        wanted.push_str(&format!("{}|{}|{}|{patch}\n", node.name, cidrs.join(","), labels.join(",")));
+        let patch = json!({"metadata": {"labels": labels}, "spec": spec});
+        wanted.push_str(&format!("{}|{}|{}|{patch}\n", node.name, cidrs.join(","), asked.join(",")));
     }
     let body = include_str!("nodes.sh");
     let set = |script: Script| script.set("WANTED", &wanted);

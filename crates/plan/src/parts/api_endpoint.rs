@@ -2,11 +2,11 @@
 //! ORDER: before the worker's kubelet.
 
 use super::service;
-use crate::kubeadm::host_port;
+use crate::kubeadm::{endpoint, host_port};
 use crate::{Context, TemplateError, template};
 use inventory::{Node, Role};
 use serde_json::json;
-use step::{File, Step};
+use step::{File, Script, Step};
 
 /// A worker's haproxy. A control plane's own apiserver is its endpoint, so it needs none.
 pub fn steps(context: &Context, node: &Node) -> Result<Vec<Step>, TemplateError> {
@@ -18,6 +18,7 @@ pub fn steps(context: &Context, node: &Node) -> Result<Vec<Step>, TemplateError>
         .control_planes()
         .map(|node| json!({"name": node.name, "address": host_port(&node.address.to_string(), 6443)}))
         .collect();
+    let url = format!("https://{}/version", endpoint(context.cluster));
     let loopback = if node.address.is_ipv6() { "::1" } else { "127.0.0.1" };
     let values = json!({"bind": host_port(loopback, context.cluster.api.port), "servers": servers});
     Ok(vec![
@@ -27,5 +28,10 @@ pub fn steps(context: &Context, node: &Node) -> Result<Vec<Step>, TemplateError>
             template("rekindle-api.service", json!({}))?,
         )),
         service::reloaded("rekindle-api", 30),
+        // A kubelet that finds no API when it starts tries again after up to 7 s, and is not Ready before its
+        // CSINode is written, for which it is even more patient.
+        Step::wait("the API answers", Script::new("curl -ks -m 2 -o /dev/null \"$URL\"").set("URL", &url))
+            .within(300)
+            .hint("rekindle status shows the apiservers; the lanes of the control planes say why they are not there"),
     ])
 }

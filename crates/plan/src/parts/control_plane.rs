@@ -1,5 +1,5 @@
 //! IN: certificates, configuration, a laid etcd member. OUT: kubeadm's static pods, each when what it needs is
-//! up; the control plane's marks. ORDER: etcd, kubelet, apiserver, then controller-manager and scheduler.
+//! up. ORDER: etcd, kubelet, apiserver, then controller-manager and scheduler.
 //!
 //! kubeadm writes each manifest. It is compared three ways: what went in when we last had it written, what
 //! lies there, and what would go in now; a manifest that somebody else changed is kept and shown.
@@ -84,23 +84,6 @@ pub fn components(context: &Context, node: &Node) -> Result<Vec<Step>, TemplateE
         static_pod(context, node, &CONTROLLER_MANAGER)?,
         static_pod(context, node, &SCHEDULER)?,
     ])
-}
-
-/// kubeadm's labels and taint, when the Node is there.
-pub fn mark(node: &Node) -> Step {
-    let done_when = Script::new(
-        "kubectl --kubeconfig=/etc/kubernetes/admin.conf get node \"$NODE\" -o jsonpath='{.metadata.labels}' 2>/dev/null |\n\
-         grep -q node-role.kubernetes.io/control-plane || { echo 'not marked'; exit 1; }",
-    );
-    let run = Script::new(
-        "tries=0\n\
-         until kubectl --kubeconfig=/etc/kubernetes/admin.conf get node \"$NODE\" >/dev/null 2>&1; do\n\
-         tries=$((tries + 1)); [ $tries -lt 200 ] || { echo 'the Node does not exist'; exit 1; }; sleep 0.2\n\
-         done\n\
-         kubeadm init phase mark-control-plane --config \"$CONFIG\" >/dev/null",
-    );
-    let set = |script: Script| script.set("NODE", &node.name).set("CONFIG", CONFIG);
-    Step::run("mark control plane", set(done_when), set(run)).within(90)
 }
 
 fn static_pod(context: &Context, node: &Node, pod: &StaticPod) -> Result<Step, TemplateError> {

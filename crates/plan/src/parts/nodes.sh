@@ -12,9 +12,16 @@ open_nodes() {
 }
 patch_open_nodes() {
 	open=$(open_nodes)
-	printf '%s' "$WANTED" | while IFS='|' read -r name _ _ patch; do
-		case "
+	# Several at once: most of a patch is kubectl's start.
+	printf '%s' "$WANTED" | (
+		running=0
+		while IFS='|' read -r name _ _ patch; do
+			case "
 $open" in *"
-$name"[:\ ]*) kubectl patch node "$name" --type=merge -p "$patch" >/dev/null ;; esac
-	done
+$name"[:\ ]*) kubectl patch node "$name" --type=merge -p "$patch" >/dev/null & ;; esac
+			running=$(((running + 1) % 8))
+			[ $running != 0 ] || wait
+		done
+		wait
+	)
 }

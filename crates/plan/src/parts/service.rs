@@ -2,8 +2,9 @@
 
 use step::{Script, Step};
 
-/// Starts the unit, or restarts it when its process read something else than what lies on the disk now: each
-/// of our units writes the sums of what it read to `/run/rekindle-read/NAME` before it starts.
+/// Starts the unit, or restarts it when its process is not what lies on the disk now: each of our units writes the
+/// sums of the configuration that it read to `/run/rekindle-read/NAME` before it starts, and the kernel tells of a
+/// program that was replaced.
 pub fn running(name: &str, seconds: u64) -> Step {
     acted(name, seconds, "restart", "start")
 }
@@ -14,16 +15,16 @@ pub fn reloaded(name: &str, seconds: u64) -> Step {
 }
 
 fn acted(name: &str, seconds: u64, verb: &str, word: &str) -> Step {
-    let done_when = Script::new(
-        "systemctl is-active -q \"$UNIT\" || { echo 'not running'; exit 1; }\n\
-         systemctl is-enabled -q \"$UNIT\" || { echo 'not enabled'; exit 1; }\n\
-         [ \"$(systemctl show -p NeedDaemonReload --value \"$UNIT\")\" = no ] || { echo 'its unit file changed'; exit 1; }\n\
-         sha256sum -c --status \"/run/rekindle-read/$UNIT\" || { echo 'it runs with older files'; exit 1; }",
-    );
+    let done_when = Script::new(include_str!("service_runs.sh"));
+    // To enable a unit makes systemd read all units again, which takes it a tenth of a second.
     let run = Script::new(
-        "systemctl daemon-reload\n\
-         systemctl enable -q \"$UNIT\"\n\
-         systemctl reset-failed \"$UNIT\" 2>/dev/null || :\n\
+        "state=$(systemctl show -p UnitFileState,NeedDaemonReload,ActiveState \"$UNIT\")\n\
+         case $state in\n\
+         *UnitFileState=enabled*NeedDaemonReload=no* | *NeedDaemonReload=no*UnitFileState=enabled*) ;;\n\
+         *UnitFileState=enabled*) systemctl daemon-reload ;;\n\
+         *) systemctl enable -q \"$UNIT\" ;;\n\
+         esac\n\
+         case $state in *ActiveState=failed*) systemctl reset-failed \"$UNIT\" ;; esac\n\
          systemctl \"$VERB\" \"$UNIT\"",
     );
     Step::run(format!("{word} {name}"), done_when.set("UNIT", name), run.set("UNIT", name).set("VERB", verb))
