@@ -7,6 +7,7 @@ use crate::faults::site::{CONTROL_PLANES, NODES, Site};
 use crate::lab_cluster::LabCluster;
 use crate::program::{Ended, LAB, Program};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::sync::PoisonError;
 use std::thread::scope;
 use std::time::{Duration, Instant};
@@ -61,47 +62,60 @@ fn two_at_once_on_empty_machines(site: &Site) {
     }
 }
 
-/// Where `up` is killed, one run after the other, and whether what it runs on the nodes is killed with it.
-const MOMENTS: [(&str, &str, bool); 6] = [
-    ("step-started", "install packages", true),
-    ("step-started", "import images", true),
-    ("step-ended", "lay etcd member", true),
-    ("step-ended", "etcd has a quorum", true),
-    ("step-started", "upload kubeadm configuration", true),
-    ("step-started", "DNS answers", false),
-];
-
 fn killed_at_steps(site: &Site) {
-    let start = Instant::now();
-    for (name, title, lanes_too) in MOMENTS {
-        let ended = site.up().kill_when(|event| event["event"] == name && event["title"] == title);
-        assert!(ended.is_none(), "no {name} of `{title}`: {ended:#?}");
-        println!("  killed at {name} {title}: {:.1} s", start.elapsed().as_secs_f64());
-        let born = site.is_born();
-        if lanes_too {
-            site.kill_lanes(&NODES);
-        }
-        match title {
-            "lay etcd member" => {
-                assert!(!born);
-                etcd_is_laid_and_has_no_quorum(site);
-            }
-            "etcd has a quorum" => assert!(born, "sealed as soon as it is so"),
-            _ => {}
-        }
-        site.look("cp1");
-        site.write_canary();
+    // Two kubelets do not start yet.
+    let hold = "/run/systemd/system/kubelet.service.d/hold.conf";
+    for node in ["cp2", "cp3"] {
+        site.cluster.must(
+            node,
+            &format!("mkdir -p $(dirname {hold}); printf '[Unit]\\nConditionPathExists=/nowhere\\n' >{hold}"),
+        );
     }
+    killed_at(site, "step-started", "install packages", true);
+    killed_at(site, "step-started", "import images", true);
+    killed_between_sealed_and_born(site);
+    for node in ["cp2", "cp3"] {
+        site.cluster.must(node, &format!("rm {hold}; systemctl daemon-reload"));
+    }
+    half_born_goes_on(site);
+    killed_at(site, "step-ended", "etcd has a quorum", true);
+    assert!(site.is_born(), "sealed as soon as it is so");
+    killed_at(site, "step-started", "upload kubeadm configuration", true);
+    killed_at(site, "step-started", "DNS answers", false);
     site.up().expect(0);
     site.assert_whole();
     site.assert_canary_lives();
 }
 
-/// Half born: what is laid stays, and the next run goes on laying.
-fn etcd_is_laid_and_has_no_quorum(site: &Site) {
-    let log = "stat -c '%n %i' /var/lib/etcd/member/wal/*.wal 2>/dev/null || :";
-    let before = CONTROL_PLANES.map(|node| site.cluster.must(node, log));
-    assert!(before.iter().any(|logs| !logs.is_empty()), "{before:?}");
+/// With `lanes_too`, what runs on the nodes is killed as well, in the middle of something; else it goes on.
+fn killed_at(site: &Site, name: &str, title: &str, lanes_too: bool) {
+    let ended = site.up().kill_when(|event| event["event"] == name && event["title"] == title);
+    assert!(ended.is_none(), "no {name} of `{title}`: {ended:#?}");
+    if lanes_too {
+        site.kill_lanes(&NODES);
+    }
+    site.look("cp1");
+    site.write_canary();
+}
+
+/// etcd is laid on every node, and one node of three waits for a quorum.
+fn killed_between_sealed_and_born(site: &Site) {
+    let mut missing = BTreeSet::from(["cp1 etcd has a quorum", "cp2 start kubelet", "cp3 start kubelet"]);
+    let ended = site.up().kill_when(|event| {
+        let words = ["host", "title"].map(|part| event[part].as_str().unwrap_or_default());
+        missing.remove(&*words.join(" "));
+        missing.is_empty()
+    });
+    assert!(ended.is_none(), "{missing:?}: {ended:#?}");
+    site.kill_lanes(&NODES);
+    assert!(!site.is_born());
+}
+
+/// What is laid stays, and the next run goes on laying.
+fn half_born_goes_on(site: &Site) {
+    let logs =
+        || CONTROL_PLANES.map(|node| site.cluster.must(node, "stat -c %n-%i /var/lib/etcd/member/wal/*.wal"));
+    let laid = logs();
     let mut stage = String::new();
     let ended = site.up().kill_when(|event| {
         stage = event["stage"].as_str().unwrap_or_default().to_owned();
@@ -109,9 +123,7 @@ fn etcd_is_laid_and_has_no_quorum(site: &Site) {
     });
     assert!(ended.is_none(), "{ended:#?}");
     assert_eq!(stage, "bring up");
-    for (node, before) in CONTROL_PLANES.iter().zip(before) {
-        assert!(site.cluster.must(node, log).starts_with(&before), "{node}: laid twice");
-    }
+    assert_eq!(logs(), laid, "laid once");
 }
 
 fn machines_of_another_cluster_are_refused(site: &Site) {
