@@ -139,8 +139,8 @@ fn cut_off() {
         }
         println!("{} cuts, gave up {gave_up} times", moments.picked.len());
         assert!(moments.picked.len() > 3, "{:?}", moments.picked);
-        site.unlink(link);
         site.assert_whole();
         site.assert_canary_lives();
+        site.unlink(link);
     });
 }
