@@ -10,6 +10,7 @@ done
 ctr -n k8s.io containers ls -q | while read -r id; do ctr -n k8s.io tasks rm -f "$id" >/dev/null 2>&1 || :; ctr -n k8s.io containers rm "$id" >/dev/null 2>&1 || :; done
 # Pods' sandboxes, or their shims would stay.
 ctr -n k8s.io sandboxes ls | while read -r id _; do ctr -n k8s.io sandboxes rm "$id" >/dev/null 2>&1 || :; done
+pkill -9 -x containerd-shim
 awk '$2 ~ "^/var/lib/kubelet/" { print $2 }' /proc/mounts | while read -r at; do umount -l "$at" || :; done
 rm -rf /etc/kubernetes /var/lib/kubelet/* /var/lib/etcd/* /var/lib/rekindle/cluster /var/lib/rekindle/wrote /var/log/pods/*
 nft delete table ip kube-proxy 2>/dev/null || :

@@ -10,6 +10,7 @@ mod previews;
 mod real_sshd;
 mod secrets;
 mod stages;
+mod streams;
 
 use crate::fake_node::FakeNode;
 use engine::{Blobs, Event, Events, Hosts, Options, Outcome, Report, Settings};

@@ -1,6 +1,8 @@
 //! One binary for every test that crosses crates.
 
 #[cfg(test)]
+mod bad_hosts;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod end_to_end;
@@ -15,10 +17,14 @@ mod host_traces;
 #[cfg(test)]
 mod interrupted;
 #[cfg(test)]
+mod kubectl;
+#[cfg(test)]
 mod lab_cluster;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
 mod program;
+#[cfg(test)]
+mod sshd_node;
 #[cfg(test)]
 mod way_out;

@@ -3,6 +3,8 @@
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Seek};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -78,8 +80,43 @@ impl Program {
 }
 
 impl Run {
+    /// Run by another program, which gets its path and its arguments as its last ones.
+    pub fn by(mut self, words: &[&str]) -> Self {
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).arg(self.command.get_program()).args(self.command.get_args());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.stdin(Stdio::null());
+        self.command = command;
+        self
+    }
+
+    /// Run by a user without rights; where we are such a user, by us.
+    pub fn without_rights(mut self, program: &Program) -> Self {
+        if Program::can_make_labs() {
+            // Where everybody finds it: the target folder may be root's.
+            let copy = program.home().join("rekindle");
+            std::fs::copy(&program.path, &copy).unwrap();
+            std::fs::set_permissions(program.home(), std::fs::Permissions::from_mode(0o755)).unwrap();
+            let mut command = Command::new(copy);
+            command.args(self.command.get_args()).env("HOME", program.home()).stdin(Stdio::null());
+            command.uid(65534).gid(65534);
+            self.command = command;
+        }
+        self
+    }
+
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.command.arg(argument);
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
         self
     }
 
@@ -93,6 +130,11 @@ impl Run {
     pub fn home(mut self, home: &Path) -> Self {
         self.command.env("HOME", home).env("XDG_CACHE_HOME", home.join("cache"));
         self
+    }
+
+    /// The call itself, for what is not waited for, watched or talked to.
+    pub fn command(self) -> Command {
+        self.command
     }
 
     pub fn code(mut self) -> i32 {

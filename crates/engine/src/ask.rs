@@ -39,6 +39,19 @@ pub enum AskError {
     },
 }
 
+impl AskError {
+    /// What a person can do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Exec(error) => error.hint(),
+            Self::Deadline { .. } => {
+                Some("see what keeps the machine busy: its load, its memory, a disk that hangs".to_owned())
+            }
+            Self::Unreadable { .. } => None,
+        }
+    }
+}
+
 /// Asks one host.
 ///
 /// # Errors
@@ -86,7 +99,7 @@ pub async fn ask_each<T>(
 async fn run(hosts: &Hosts, on: &HostId, script: &Script, within: Duration) -> Result<Output, ExecError> {
     let host = hosts.get(on)?;
     let mark = nonce();
-    let exec = Exec::new(render(script, &mark)).limit(within);
+    let exec = Exec::new(&render(script, &mark)).limit(within);
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let end = format!("\n{mark} end ");
     let ended = host

@@ -4,7 +4,7 @@
 //! the name `SHA256.part`; it becomes a blob when the digest of the whole is right.
 
 use crate::event::{Event, Events, tell};
-use crate::exec::{Exec, ExecError, Marked};
+use crate::exec::{Exec, ExecError, Marked, Rest};
 use crate::hosts::{Host, Hosts};
 use crate::lane::nonce;
 use futures_util::StreamExt;
@@ -168,7 +168,7 @@ impl Blob<'_> {
         host: &Host,
         verb: &str,
         from: u64,
-        rest: Box<dyn AsyncRead + Send + Unpin>,
+        rest: Rest,
     ) -> Result<String, BlobError> {
         let mark = nonce();
         let script = format!(
@@ -181,7 +181,7 @@ impl Blob<'_> {
         let mut marked = Marked::new(&mark);
         let mut answer = None;
         let ended = host
-            .run(Exec::new(script).rest(rest), &hosts.options, &mut |pipe, bytes| {
+            .run(Exec::fed(script, rest), &hosts.options, &mut |pipe, bytes| {
                 marked.take(pipe, bytes, |line, _| {
                     answer = Some(line.to_owned());
                     ControlFlow::Break(())

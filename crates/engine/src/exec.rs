@@ -1,9 +1,9 @@
 //! One command on one host: a script that arrives on standard input, framed so that banners, `.bashrc` noise
 //! and foreign login shells do no harm.
 //!
-//! The command line is constant but for a length and a mark: `sh -c 'eval "$(head -c LENGTH)"'`. The script
-//! follows on standard input, so neither it nor its values are seen in `ps`; what is left of standard input
-//! after the script belongs to the script.
+//! The script arrives on the standard input of `/bin/sh`, so neither it nor its values are seen in `ps`. It is one
+//! function and a call of it: a shell runs nothing of a script that was cut off on its way. Where the script reads
+//! standard input itself, the command line is `sh -c 'eval "$(head -c LENGTH)"'`, and what follows belongs to it.
 
 use crate::options::Layout;
 use std::ops::ControlFlow;
@@ -17,8 +17,10 @@ pub(crate) use marked::Marked;
 
 /// Which of its two outputs a command wrote to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pipe {
+pub enum Pipe {
+    /// Standard output.
     Out,
+    /// Standard error.
     Err,
 }
 
@@ -26,28 +28,27 @@ pub(crate) enum Pipe {
 pub(crate) type Sink<'a> = &'a mut (dyn FnMut(Pipe, &[u8]) -> ControlFlow<()> + Send);
 
 /// What a command reads after its script.
-pub(crate) type Rest = Box<dyn AsyncRead + Send + Unpin>;
+pub type Rest = Box<dyn AsyncRead + Send + Unpin>;
 
 /// A script on its way to a host.
 pub(crate) struct Exec {
     /// POSIX sh; may hold secrets.
     pub(crate) script: Secret,
-    /// What the script reads on standard input.
-    pub(crate) rest: Rest,
+    /// What the script reads on standard input, if it does.
+    pub(crate) rest: Option<Rest>,
     /// Killed on the host after this time.
-    pub(crate) limit: Option<Duration>,
+    limit: Option<Duration>,
 }
 
 impl Exec {
     /// A script with nothing on standard input.
-    pub(crate) fn new(script: String) -> Self {
-        Self { script: Secret::new(script), rest: Box::new(tokio::io::empty()), limit: None }
+    pub(crate) fn new(script: &str) -> Self {
+        Self { script: Secret::new(format!("run() {{\n{script}\n}}\nrun\n")), rest: None, limit: None }
     }
 
-    /// Sets what the script reads.
-    pub(crate) fn rest(mut self, rest: Rest) -> Self {
-        self.rest = rest;
-        self
+    /// A script that reads `rest`.
+    pub(crate) fn fed(script: String, rest: Rest) -> Self {
+        Self { script: Secret::new(script), rest: Some(rest), limit: None }
     }
 
     /// Sets the deadline on the host.
@@ -63,8 +64,11 @@ impl Exec {
             None => String::new(),
         };
         let path = quote(&format!("PATH={}", layout.path));
-        let length = self.script.expose().len();
-        format!("env -i LC_ALL=C HOME={home} {path} {limit}/bin/sh -c 'eval \"$(head -c {length})\"'")
+        let reader = match self.rest {
+            Some(_) => format!(" -c 'eval \"$(head -c {})\"'", self.script.expose().len()),
+            None => String::new(),
+        };
+        format!("env -i LC_ALL=C HOME={home} {path} {limit}/bin/sh{reader}")
     }
 }
 
@@ -149,7 +153,8 @@ impl ExecError {
                 )
             }
             Self::Sudo { user, .. } => format!(
-                "log in as root, or allow `{user} ALL=(ALL) NOPASSWD: ALL` in /etc/sudoers.d, or give the password"
+                "log in as root, or allow `{user} ALL=(ALL) NOPASSWD: ALL` in /etc/sudoers.d, or give the password that sudo \
+                 asks for (`--sudo-password-file FILE`)"
             ),
             _ => return None,
         })

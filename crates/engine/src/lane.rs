@@ -2,8 +2,8 @@
 //!
 //! A lane becomes one POSIX-sh script: fixed functions (`lane.sh`), then a call a step with its quoted bodies. On the
 //! host it runs as the transient systemd unit `rekindle-lane`, which outlives the connection and is found again
-//! (`launch.sh`). Each step is probed, acted and probed again under one `timeout` (`step.sh`); consecutive files are
-//! probed together by one `stat` and one `sha256sum`. Every result is one line that bears the run's mark.
+//! (`launch.sh`). Each step is probed, acted and probed again within its deadline; consecutive files are probed
+//! together by one `stat` and one `sha256sum`. Every result is one line that bears the run's mark.
 
 mod digest;
 mod frame;

@@ -67,7 +67,9 @@ async fn talk(layout: &Layout, mut exec: Exec, sink: Sink<'_>) -> io::Result<End
 
 async fn feed(mut stdin: ChildStdin, exec: &mut Exec) -> io::Result<()> {
     stdin.write_all(exec.script.expose()).await?;
-    tokio::io::copy(&mut exec.rest, &mut stdin).await?;
+    if let Some(rest) = &mut exec.rest {
+        tokio::io::copy(rest, &mut stdin).await?;
+    }
     stdin.shutdown().await
 }
 

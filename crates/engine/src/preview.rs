@@ -186,7 +186,7 @@ async fn probe_once(
     let mut answers = Answers::new(&numbered, &hosts.options.layout.run);
     let mut marked = Marked::new(&mark);
     let mut sink = |pipe, bytes: &[u8]| marked.take(pipe, bytes, |line, _| answers.take(line));
-    let run = host.run(Exec::new(script).limit(limit), &hosts.options, &mut sink);
+    let run = host.run(Exec::new(&script), &hosts.options, &mut sink);
     let ended =
         tokio::time::timeout(limit + LONGEST, run).await.map_err(|_| ProbeError::Deadline(limit))??;
     if !answers.ended {

@@ -186,9 +186,9 @@ impl SshHost {
 async fn feed(input: &ChannelWriteHalf<Msg>, mut exec: Exec) -> std::io::Result<()> {
     let other = std::io::Error::other;
     input.data_bytes(exec.script.expose().to_vec()).await.map_err(other)?;
-    loop {
+    while let Some(rest) = &mut exec.rest {
         let mut piece = Vec::with_capacity(256 << 10);
-        if exec.rest.read_buf(&mut piece).await? == 0 {
+        if rest.read_buf(&mut piece).await? == 0 {
             break;
         }
         input.data_bytes(piece).await.map_err(other)?;

@@ -78,7 +78,9 @@ fn strangers(known: Option<&Known>, answers: &BTreeMap<HostId, Answer>) -> Vec<(
     for (host, answer) in answers {
         match (&answer.today.cluster, known) {
             (Some(mark), Some(known)) if *mark == known.uid => {}
-            (Some(mark), _) => found.push((host.clone(), format!("the mark of cluster {mark}"))),
+            (Some(mark), _) => {
+                found.push((host.clone(), format!("/var/lib/rekindle/cluster names another cluster, {mark}")))
+            }
             (None, _) => found.extend(answer.today.traces.iter().map(|trace| (host.clone(), trace.clone()))),
         }
     }

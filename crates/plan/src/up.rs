@@ -52,9 +52,11 @@ fn lane(context: &Context, node: &Node) -> Result<Lane, TemplateError> {
     match node.role {
         Role::ControlPlane => {
             steps.extend(control_plane::files(context, node)?);
+            // It comes up while etcd's data is laid.
+            steps.push(kubelet::start());
             steps.extend(etcd::data(context, node));
             steps.push(control_plane::etcd_manifest(context, node)?);
-            steps.extend(kubelet::start());
+            steps.push(kubelet::answers());
             steps.extend(etcd::ready(context, node));
             steps.extend(control_plane::components(context, node)?);
             if context.growth == Growth::Laid && context.coordinates(node) {
@@ -63,7 +65,7 @@ fn lane(context: &Context, node: &Node) -> Result<Lane, TemplateError> {
         }
         Role::Worker => {
             steps.extend(api_endpoint::steps(context, node)?);
-            steps.extend(kubelet::start());
+            steps.extend([kubelet::start(), kubelet::answers()]);
         }
         Role::Etcd => {}
     }

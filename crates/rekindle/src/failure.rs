@@ -77,9 +77,18 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Reads or writes a file, and says which one failed.
+/// A file that could not be read or written: which, why, and what is usually behind it.
 pub fn file_error(what: &str, path: &std::path::Path, error: &std::io::Error) -> Failure {
-    Failure::refused(format!("{}: {what}: {error}", path.display()))
+    use std::io::ErrorKind as Kind;
+    let hint = match error.kind() {
+        Kind::NotFound | Kind::NotADirectory => "is the path right?",
+        Kind::PermissionDenied => "it belongs to somebody else: `ls -l` says to whom",
+        Kind::IsADirectory => "name a file in it",
+        Kind::StorageFull | Kind::QuotaExceeded => "make room on that disk",
+        Kind::ReadOnlyFilesystem => "name a place that can be written",
+        _ => "is it a plain file, and is its disk well?",
+    };
+    Failure::refused(format!("{}: {what}: {error}", path.display())).hint(hint)
 }
 
 /// What every command returns.

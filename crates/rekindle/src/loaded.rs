@@ -37,7 +37,11 @@ pub struct LocalFiles {
 impl Loaded {
     /// Reads and checks it; warnings are told.
     pub fn read(path: &Path, report: &Reporter) -> Result<Self, Failure> {
-        let text = read_text(path)?;
+        let text = read_text(path).map_err(|failure| {
+            let start =
+                "`rekindle init > rekindle.toml` writes an inventory to start from; `-i FILE` names another";
+            failure.maybe_hint((!path.exists()).then_some(start))
+        })?;
         let name = path.display().to_string();
         let parsed = inventory::parse(&name, &text).map_err(|mistakes| {
             let n = mistakes.len();
@@ -78,25 +82,24 @@ impl Loaded {
 }
 
 fn read_text(path: &Path) -> Result<String, Failure> {
-    let missing = |error: &std::io::Error| {
-        let failure = file_error("cannot be read", path, error);
-        match error.kind() {
-            std::io::ErrorKind::NotFound => failure.hint(
-                "`rekindle init > rekindle.toml` writes an inventory to start from; `-i FILE` names another",
-            ),
-            _ => failure,
-        }
-    };
-    let file = std::fs::File::open(path).map_err(|error| missing(&error))?;
-    let kind = file.metadata().map_err(|error| missing(&error))?;
+    let failure = |error: &std::io::Error| file_error("cannot be read", path, error);
+    let kind = std::fs::metadata(path).map_err(|error| failure(&error))?;
     if kind.is_dir() {
         return Err(Failure::refused(format!("{}: is a folder", path.display())).hint("name a file in it"));
     }
+    // A pipe that nobody writes to would keep us waiting; and relative paths start where the file lies.
+    if !kind.is_file() {
+        return Err(Failure::refused(format!("{}: is no file", path.display()))
+            .hint("write what it gives into a file, and name that"));
+    }
+    let file = std::fs::File::open(path).map_err(|error| failure(&error))?;
     let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| missing(&error))?;
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| failure(&error))?;
     if bytes.len() as u64 > LARGEST {
         return Err(Failure::refused(format!("{}: is larger than 1 MiB", path.display()))
-            .hint("that is no inventory"));
+            .hint("is this the right file?"));
     }
-    String::from_utf8(bytes).map_err(|_| Failure::refused(format!("{}: is no UTF-8 text", path.display())))
+    String::from_utf8(bytes).map_err(|_| {
+        Failure::refused(format!("{}: is no UTF-8 text", path.display())).hint("is this the right file?")
+    })
 }

@@ -24,7 +24,12 @@ fn main() -> ExitCode {
     let report = Reporter::new(&cli, environment.no_colour);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let end = match runtime {
-        Ok(runtime) => runtime.block_on(run(&cli, &environment, &report)),
+        Ok(runtime) => {
+            let end = runtime.block_on(run(&cli, &environment, &report));
+            // A read of a terminal that nobody answers any more must not keep us.
+            runtime.shutdown_background();
+            end
+        }
         Err(error) => Err(Failure::because(&error).exit(Exit::Bug)),
     };
     let code = match end {

@@ -7,10 +7,11 @@ use crate::failure::{Exit, Failure};
 use crate::loaded::Loaded;
 use crate::report::Reporter;
 use crate::vault::{Remembered, Vault};
-use engine::{Events, Hosts, Options, SshAddress, SshOptions, Target};
+use engine::{ConnectError, Events, HostKeyProblem, Hosts, Options, SshAddress, SshOptions, Target};
 use inventory::{Cluster, SshTarget};
 use plan::Answers;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 use step::{HostId, Secret};
 use time::OffsetDateTime;
@@ -29,16 +30,35 @@ pub struct Session {
     pub remembered: Option<Remembered>,
     /// Connections to the nodes that let us in.
     pub hosts: Hosts,
-    /// Why the others did not, in words.
-    pub absent: BTreeMap<HostId, String>,
-    /// A hint for the first of them.
-    pub absent_hint: Option<String>,
+    /// Why the others did not.
+    pub absent: BTreeMap<HostId, Absent>,
     /// What the nodes answered.
     pub answers: Answers,
     /// Where events go.
     pub events: Events,
-    /// When the command started.
+    /// When the nodes were asked: none of their clocks may be behind it.
     pub now: OffsetDateTime,
+}
+
+/// Why a node did not answer, in words.
+pub struct Absent {
+    why: String,
+    hint: Option<String>,
+}
+
+impl Absent {
+    /// An engine's error names its host, and so does whoever tells this.
+    fn new(host: &HostId, error: &dyn std::error::Error, hint: Option<String>) -> Self {
+        let why = crate::failure::chain(error);
+        let why = why.strip_prefix(&format!("{host}: ")).unwrap_or(&why).to_owned();
+        Self { why, hint }
+    }
+}
+
+impl fmt::Display for Absent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
 }
 
 impl Session {
@@ -54,18 +74,22 @@ impl Session {
         let events = report.listen(journal(&loaded, environment));
         let pinned = remembered.as_ref().map(|remembered| &remembered.host_keys);
         let (hosts, failed) = connect(&loaded, pinned, args, environment, &events).await?;
-        let absent_hint = failed.iter().find_map(|(_, error)| error.hint());
-        let mut absent: BTreeMap<HostId, String> =
-            failed.into_iter().map(|(host, error)| (host, crate::failure::chain(&error))).collect();
+        let mut absent = BTreeMap::new();
+        for (host, error) in failed {
+            let hint = hint(&error, &host, pinned.is_some());
+            absent.insert(host.clone(), Absent::new(&host, &error, hint));
+        }
         let mut answers = Answers::new();
+        let now = OffsetDateTime::now_utc();
         for (host, answer) in engine::ask_all(&hosts, &plan::ask::survey::survey(), SURVEY).await {
             match answer {
                 Ok(answer) => drop(answers.insert(host, answer)),
-                Err(error) => drop(absent.insert(host, crate::failure::chain(&error))),
+                Err(error) => {
+                    drop(absent.insert(host.clone(), Absent::new(&host, &error, error.hint())));
+                }
             }
         }
-        let now = OffsetDateTime::now_utc();
-        Ok(Self { loaded, vault, remembered, hosts, absent, absent_hint, answers, events, now })
+        Ok(Self { loaded, vault, remembered, hosts, absent, answers, events, now })
     }
 
     /// The wanted cluster.
@@ -87,17 +111,40 @@ impl Session {
             .map(|node| HostId::new(&node.name))
             .find(|host| self.answers.get(host).is_some_and(|answer| answer.today.api_ready));
         ready.ok_or_else(|| {
-            self.with_absent(Failure::refused("no control plane's apiserver answers").exit(Exit::Unknown))
+            let failure = Failure::refused("no control plane's apiserver answers").exit(Exit::Unknown);
+            if self.absent.is_empty() {
+                return failure.hint("`rekindle up` builds the cluster, or says what stands in the way");
+            }
+            self.with_absent(failure)
         })
     }
 
-    /// Adds why nodes are absent to a failure.
+    /// Adds why nodes are absent to a failure. A hint that is the same for all of them is given once.
     pub fn with_absent(&self, mut failure: Failure) -> Failure {
-        for (host, why) in &self.absent {
-            failure.message.push_str(&format!("\n  {host}: {why}"));
+        let hints: BTreeSet<&String> =
+            self.absent.values().filter_map(|absent| absent.hint.as_ref()).collect();
+        let once = failure.hint.is_none() && hints.len() == 1;
+        for (host, absent) in &self.absent {
+            failure.message.push_str(&format!("\n  {host}: {absent}"));
+            if let Some(hint) = absent.hint.as_ref().filter(|_| !once) {
+                failure.message.push_str(&format!(" ({hint})"));
+            }
         }
-        failure.hint = failure.hint.or_else(|| self.absent_hint.clone());
-        failure
+        failure.maybe_hint(hints.first().filter(|_| once).copied())
+    }
+}
+
+/// What a person can do about a node that did not let us in.
+fn hint(error: &ConnectError, host: &HostId, archived: bool) -> Option<String> {
+    match error {
+        ConnectError::HostKey { problem: HostKeyProblem::Changed { known, .. }, .. }
+            if archived && known.iter().all(|known| known.ends_with("(pinned)")) =>
+        {
+            Some(format!(
+                "the archive holds the key of {host}: if the machine was installed anew, give it its old /etc/ssh/ssh_host_* back, or another name in the inventory; if not, somebody may be between you and it"
+            ))
+        }
+        _ => error.hint(),
     }
 }
 
@@ -163,5 +210,13 @@ async fn connect(
         sudo_password,
         ..SshOptions::default()
     };
-    Ok(Hosts::connect(targets, Options { ssh: options, ..Options::default() }, events).await)
+    let (hosts, failed) =
+        Hosts::connect(targets, Options { ssh: options, ..Options::default() }, events).await;
+    // A file of ours that can't be used is no node's fault.
+    let ours =
+        |error: &ConnectError| matches!(error, ConnectError::KnownHosts { .. } | ConnectError::Pinned { .. });
+    match failed.iter().find(|(_, error)| ours(error)) {
+        Some((_, error)) => Err(Failure::because(error).maybe_hint(error.hint())),
+        None => Ok((hosts, failed)),
+    }
 }

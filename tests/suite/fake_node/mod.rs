@@ -39,7 +39,7 @@ pub struct FakeNode {
 }
 
 /// A key that is nobody's secret.
-fn key(seed: u8) -> PrivateKey {
+pub fn key(seed: u8) -> PrivateKey {
     PrivateKey::from(Ed25519Keypair::from_seed(&[seed; 32]))
 }
 

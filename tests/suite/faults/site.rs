@@ -25,7 +25,7 @@ const IDENTITY: &str = "cd /etc/kubernetes/pki 2>/dev/null || exit 0
 
 /// What a lane or a step that was killed must not leave for good.
 const LITTER: &str = "systemctl list-units --all --plain --no-legend 'rekindle-lane*'
-    find /run/rekindle -name lane -o -name probe -o -name act -o -name '*.in'
+    find /run/rekindle -size +0 \\( -name lane -o -name '*.in' -o -name why -o -name said -o -name acted \\)
     find /etc /usr/local/bin /opt/cni -name '.*.rekindle'
     find /var/lib/rekindle /var/lib -maxdepth 2 -name '*.part' -o -maxdepth 2 -name '*laying' -o -maxdepth 2 -name '*joining'";
 

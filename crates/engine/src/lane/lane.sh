@@ -1,18 +1,31 @@
 #!/bin/sh
 # The functions of a lane; its steps follow as calls of them. Every result is one line on standard output:
-# MARK INDEX STATE DETAIL. Set before: MARK DIR STATE OVERWRITE.
+# MARK INDEX STATE DETAIL. Set before: MARK DIR STATE OVERWRITE LIVE.
 #
-# Forks are the cost: builtins do what they can, one stat and one sha256sum look at a whole group of files.
+# Programs are the cost, a millisecond each: builtins do what they can, one stat and one sha256sum look at a whole group
+# of files, and a step's scripts run in a fork of this shell.
 
 # shellcheck disable=SC2153
 set -u
-umask 077
 TAB='	'
 NEWLINE='
 '
 FAILED=0
+COUNT=0
+WATCH=
+TOLD=
 
-say() { printf '%s %s\n' "$MARK" "$*"; }
+# say WORD...: a line; at once where LIVE is 1, else all lines are one write at the end.
+say() {
+    TOLD="$TOLD$MARK $*
+"
+    [ "$LIVE" = 0 ] || tell_all
+}
+
+tell_all() {
+    printf %s "$TOLD"
+    TOLD=
+}
 
 # first FILE: sets LINE to its first line.
 first() {
@@ -32,39 +45,144 @@ fail() {
 
 finish() {
     say end
+    tell_all
     exit 0
 }
 
-# ask KIND SECONDS: runs $DIR/probe and $DIR/act as ./step.sh does; sets STATUS, and LINE to the reason.
+# ask KIND SECONDS: runs $DIR/probe and $DIR/act. KIND is ask (probe only), wait (probe until it holds) or run (probe, act,
+# probe). Sets RESULT, and LINE to what the last probe said.
 ask() {
-    : >"$DIR/why"
-    : >"$DIR/said"
+    COUNT=$((COUNT + 1))
+    LIMIT=$2
     : >"$DIR/acted"
-    timeout -k 5 "$2" sh "$DIR/step" "$DIR" "$1" "$OVERWRITE" </dev/null >/dev/null 2>"$DIR/noise"
-    STATUS=$?
+    if [ -z "$WATCH" ]; then
+        watch </dev/null >/dev/null 2>&1 &
+        WATCH=$!
+    fi
+    "ask_$1"
+    : >"$DIR/now"
     first "$DIR/why"
+}
+
+ask_ask() {
+    body probe why said
+    case $STATUS:$OVERWRITE in
+    0:*) RESULT=unchanged ;;
+    1:* | 3:1) RESULT=open ;;
+    3:*) RESULT=kept ;;
+    late:*) RESULT=late ;;
+    *) RESULT=unprobed ;;
+    esac
+}
+
+ask_wait() {
+    ask_ask
+    until [ "$RESULT" = unchanged ] || [ "$RESULT" = late ]; do
+        sleep 0.2
+        if late; then RESULT=late; else ask_ask; fi
+    done
+}
+
+ask_run() {
+    ask_ask
+    [ "$RESULT" = open ] || return 0
+    body act acted acted
+    case $STATUS in
+    0) ;;
+    late)
+        RESULT=late
+        return
+        ;;
+    *)
+        RESULT=broken
+        return
+        ;;
+    esac
+    body probe why said
+    case $STATUS in
+    0) RESULT=changed ;;
+    late) RESULT=late ;;
+    *) RESULT=useless ;;
+    esac
+}
+
+# body NAME OUT ERR: runs $DIR/NAME in a shell of its own, which the watch ends when its time is over. Sets STATUS.
+body() {
+    body=$DIR/$1
+    : >"$DIR/$2"
+    : >"$DIR/$3"
+    (
+        umask 022
+        set --
+        # A plain command, never a condition: there, `set -e` would be ignored.
+        set -eu
+        # shellcheck source=/dev/null
+        . "$body"
+    ) <"$body.in" >>"$DIR/$2" 2>>"$DIR/$3" &
+    echo "$COUNT $LIMIT $!" >"$DIR/now"
+    wait "$!"
+    STATUS=$?
+    echo "$COUNT $LIMIT" >"$DIR/now"
+    if late; then STATUS=late; fi
+}
+
+# late: whether the watch has found that the time of what is asked is over.
+late() {
+    first "$DIR/late"
+    [ "$LINE" = "$COUNT" ]
+}
+
+# watch: looks once a second whether what runs has had its time, and ends it. A timeout(1) a step would cost as much as
+# most steps.
+watch() {
+    last='' age=0
+    while sleep 1 && kill -0 "$$"; do
+        read -r count limit pid <"$DIR/now" || continue
+        if [ "$count" != "$last" ]; then
+            last=$count age=0
+            continue
+        fi
+        age=$((age + 1))
+        [ "$age" -ge "$limit" ] || continue
+        echo "$count" >"$DIR/late"
+        end TERM
+        sleep 5
+        # Only what is still waited for: another process may have the number by now.
+        read -r count limit pid <"$DIR/now" || continue
+        [ "$count" != "$last" ] || end KILL
+    done
+}
+
+# end SIGNAL: to $pid and all that it has begun.
+end() {
+    # shellcheck disable=SC2046
+    [ -z "$pid" ] || kill -s "$1" $(tree "$pid")
+}
+
+# tree PID: it and all that it has begun.
+tree() {
+    echo "$1"
+    for stat in /proc/[0-9]*/stat; do
+        # PID (NAME) STATE PARENT, and the process may be gone.
+        read -r process <"$stat" || continue
+        process=${process##*) ? }
+        [ "${process%% *}" = "$1" ] || continue
+        process=${stat#/proc/}
+        tree "${process%/stat}"
+    done
 }
 
 # step INDEX KIND SECONDS
 step() {
     say "$1 started"
     ask "$2" "$3"
-    case $STATUS in
-    0) say "$1 unchanged" ;;
-    20) say "$1 changed" ;;
-    21) say "$1 kept $LINE" ;;
-    22) say "$1 open $LINE" ;;
-    23)
-        first "$DIR/status"
-        fail "$1" "the probe failed with exit status $LINE" "$DIR/why" "$DIR/said"
-        ;;
-    24)
-        first "$DIR/status"
-        fail "$1" "exited with $LINE" "$DIR/acted"
-        ;;
-    25) fail "$1" "the action exited 0, but its probe does not hold: $LINE" "$DIR/acted" "$DIR/why" "$DIR/said" ;;
-    124 | 137) fail "$1" "not done within $3 s${LINE:+: $LINE}" "$DIR/acted" "$DIR/why" "$DIR/said" ;;
-    *) fail "$1" "the step's shell ended with $STATUS" "$DIR/noise" "$DIR/acted" "$DIR/said" ;;
+    case $RESULT in
+    unchanged | changed) say "$1 $RESULT" ;;
+    kept | open) say "$1 $RESULT $LINE" ;;
+    unprobed) fail "$1" "the probe failed with exit status $STATUS" "$DIR/why" "$DIR/said" ;;
+    broken) fail "$1" "exited with $STATUS" "$DIR/acted" ;;
+    useless) fail "$1" "the action exited 0, but its probe does not hold: $LINE" "$DIR/acted" "$DIR/why" "$DIR/said" ;;
+    late) fail "$1" "not done within $3 s${LINE:+: $LINE}" "$DIR/acted" "$DIR/why" "$DIR/said" ;;
     esac
     return "$FAILED"
 }
@@ -188,17 +306,15 @@ is() {
 # holds INDEX SECONDS: $DIR/probe tells whether the bytes that are there will do.
 holds() {
     ask ask "$2"
-    case $STATUS in
-    0) return ;;
-    21) set -- "$1" kept "$LINE" ;;
-    22) set -- "$1" write "${LINE:-does not do}" ;;
-    23)
-        first "$DIR/status"
-        problem=$LINE
+    case $RESULT in
+    unchanged) return ;;
+    kept) set -- "$1" kept "$LINE" ;;
+    open) set -- "$1" write "${LINE:-does not do}" ;;
+    late) set -- "$1" bad "its probe was not done within $2 s" ;;
+    *)
         first "$DIR/said"
-        set -- "$1" bad "its probe failed with exit status $problem${LINE:+: $LINE}"
+        set -- "$1" bad "its probe failed with exit status $STATUS${LINE:+: $LINE}"
         ;;
-    *) set -- "$1" bad "its probe was not done within $2 s" ;;
     esac
     eval "F_$1=\$2 R_$1=\$3"
 }
@@ -397,7 +513,7 @@ blob() {
     fi
 }
 
-# sweep: removes what a crash left: spools of which neither the owner nor the lane lives.
+# sweep PATH...: removes them, and what a crash left: spools of which neither the owner nor the lane lives.
 sweep() {
     for other in "${DIR%/*}"/lane.* "${DIR%/*}"/probe.*; do
         [ "$other" != "$DIR" ] || continue
@@ -406,19 +522,31 @@ sweep() {
         if [ -z "$LINE" ] || kill -0 "$LINE" 2>/dev/null; then continue; fi
         first "$other/pid"
         if [ -n "$LINE" ] && kill -0 "$LINE" 2>/dev/null; then continue; fi
-        rm -rf -- "$other"
+        set -- "$@" "$other"
     done
+    [ $# = 0 ] || rm -rf -- "$@"
 }
 
 # begin: the lane runs as a unit of its own. Its script is removed at once: the shell has it open, and what it
 # holds must not outlive it.
 begin() {
-    rm -f -- "$DIR/lane"
     if [ "$DETACHED" = 1 ]; then
         exec >>"$DIR/out" 2>>"$DIR/err" </dev/null
-        sweep
+        sweep "$DIR/lane"
+    else
+        rm -f -- "$DIR/lane"
     fi
-    trap 'rm -f -- "$DIR/probe" "$DIR/act" "$DIR"/*.in "$DIR/why" "$DIR/said" "$DIR/acted" "$DIR/noise"' EXIT
+    trap leave EXIT
     trap 'exit 143' TERM INT HUP PIPE
-    printf '%s\n' "$$" >"$DIR/pid"
+    echo "$$" >"$DIR/pid"
 }
+
+# leave: what was read and said is emptied; it may hold secrets.
+leave() {
+    unwatch
+    for file in "$DIR"/*.in "$DIR/why" "$DIR/said" "$DIR/acted"; do
+        [ ! -s "$file" ] || : >"$file"
+    done
+}
+
+unwatch() { [ -z "$WATCH" ] || kill "$WATCH" 2>/dev/null || :; }

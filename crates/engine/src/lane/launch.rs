@@ -5,10 +5,9 @@ use super::{Line, nonce, parse};
 use crate::event::{Event, Events, tell};
 use crate::exec::{Exec, ExecError, Marked};
 use crate::hosts::{Host, Hosts};
-use std::io::Cursor;
 use std::ops::ControlFlow;
 use std::time::Duration;
-use step::{Digest, HostId, Secret, quote};
+use step::{Digest, HostId, quote};
 
 /// A lane on its way.
 pub(crate) struct Launch<'a> {
@@ -83,9 +82,8 @@ async fn attempt(
     let mode = Mode::Apply { detached: !host.is_local() };
     let lane = render(launch.steps, mode, layout, &mark, launch.overwrite, launch.last_use)?;
     let limits = Limits::of(launch.steps);
-    let script =
-        settings(launch, host, &mark, resume, lane.len(), &limits) + &stripped(include_str!("launch.sh"));
-    let exec = Exec::new(script).rest(Box::new(Cursor::new(Exposed(Secret::new(lane)))));
+    let script = settings(launch, host, &mark, resume, &lane, &limits) + &stripped(include_str!("launch.sh"));
+    let exec = Exec::new(&script);
     resume.clone_from(&mark);
     let mut marked = Marked::new(&mark);
     let mut end = None;
@@ -140,25 +138,17 @@ fn settings(
     host: &Host,
     mark: &str,
     resume: &str,
-    length: usize,
+    lane: &str,
     limits: &Limits,
 ) -> String {
     format!(
-        "MARK={mark}\nRUN={}\nDIGEST={}\nLENGTH={length}\nPATIENCE={}\nLIFE={}\nRESUME={}\nDETACHED={}\n",
+        "MARK={mark}\nRUN={}\nDIGEST={}\nPATIENCE={}\nLIFE={}\nRESUME={}\nDETACHED={}\nLANE={}\n",
         quote(&launch.hosts.options.layout.run),
         launch.digest,
         limits.patience.as_secs(),
         limits.life.as_secs(),
         quote(resume),
         u8::from(!host.is_local()),
+        quote(lane),
     )
-}
-
-/// A secret's bytes, for the one reader that sends them.
-struct Exposed(Secret);
-
-impl AsRef<[u8]> for Exposed {
-    fn as_ref(&self) -> &[u8] {
-        self.0.expose()
-    }
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Starts a lane as the unit rekindle-lane, or finds it, and follows what it writes. The lane comes on standard input.
-# Set before: MARK RUN DIGEST LENGTH PATIENCE LIFE RESUME DETACHED.
+# Starts a lane as the unit rekindle-lane, or finds it, and follows what it writes.
+# Set before: MARK RUN DIGEST PATIENCE LIFE RESUME DETACHED, and LANE, the text of the lane.
 #
 # systemd refuses a second unit of the name: that is the lock between two operators. The unit's description bears the
 # lane's digest and its spool, so that whoever comes back finds them.
@@ -16,16 +16,18 @@ follow() {
     tries=0
     while [ ! -s "$1/pid" ]; do
         tries=$((tries + 1))
-        if [ "$tries" -gt 200 ]; then
+        if [ "$tries" -gt 500 ]; then
             say gone
             return
         fi
-        sleep 0.05
+        sleep 0.02
     done
     read -r pid <"$1/pid"
     tail -n +1 -s 0.2 -f --pid="$pid" "$1/out" 2>/dev/null || poll "$1/out" "$pid"
     # A lane that was killed could not clean up.
-    rm -f -- "$1/lane" "$1"/*.in "$1/why" "$1/said" "$1/acted" "$1/noise"
+    for file in "$1/lane" "$1"/*.in "$1/why" "$1/said" "$1/acted"; do
+        [ ! -s "$file" ] || : >"$file"
+    done
     say gone
 }
 
@@ -51,14 +53,12 @@ refuse() {
 }
 
 spool() {
-    if ! { mkdir -p -- "$RUN" && chmod 0700 "$RUN" && mkdir -- "$SPOOL"; }; then
-        refuse "cannot make the folder $SPOOL"
-    fi
-    printf '%s\n' "$$" >"$SPOOL/owner"
+    mkdir -p -- "$SPOOL" || refuse "cannot make the folder $SPOOL"
+    echo "$$" >"$SPOOL/owner"
     : >"$SPOOL/out"
-    cat >"$SPOOL/lane" || refuse "cannot write to $SPOOL"
-    # What was cut off on its way must not run.
-    [ "$(($(wc -c <"$SPOOL/lane")))" = "$LENGTH" ] || refuse 'the lane did not arrive whole'
+    # The shell's own printf: what the lane holds is in no argument of a process.
+    printf %s "$LANE" >"$SPOOL/lane" || refuse "cannot write to $SPOOL"
+    LANE=
 }
 
 start() {

@@ -70,15 +70,13 @@ fn header(mode: Mode, layout: &Layout, mark: &str, overwrite: bool) -> String {
     let folder = match mode {
         Mode::Apply { .. } => "DIR=$1\n",
         Mode::Probe { detached: false } => "DIR=$(mktemp -d) || exit 1\n",
-        Mode::Probe { detached: true } => {
-            "mkdir -p -m 0700 -- \"$RUN\" && DIR=$(mktemp -d \"$RUN/probe.XXXXXX\") || exit 1\n"
-        }
+        Mode::Probe { detached: true } => "DIR=$RUN/probe.$MARK\nmkdir -p -- \"$DIR\" || exit 1\n",
     };
     let begin = match mode {
         Mode::Apply { detached } => format!("DETACHED={}\nbegin\n", u8::from(detached)),
         Mode::Probe { detached } => format!(
-            "trap 'rm -rf -- \"$DIR\"' EXIT\ntrap 'exit 143' TERM INT HUP PIPE\n\
-             printf '%s\\n' \"$$\" >\"$DIR/owner\"\n{}",
+            "trap 'unwatch; rm -rf -- \"$DIR\"' EXIT\ntrap 'exit 143' TERM INT HUP PIPE\n\
+             echo \"$$\" >\"$DIR/owner\"\n{}",
             if detached { "sweep\n" } else { "" }
         ),
     };
@@ -87,15 +85,15 @@ fn header(mode: Mode, layout: &Layout, mark: &str, overwrite: bool) -> String {
         _ => "",
     };
     format!(
-        "{home}LC_ALL=C\nPATH={path}\nexport LC_ALL PATH\nMARK={mark}\nRUN={run}\nSTATE={state}\nOVERWRITE={overwrite}\n{folder}\
-         if [ \"$(id -u)\" = 0 ]; then ME=root:root; else ME=; fi\n{functions}\n{begin}\
-         printf '%s' {step} >\"$DIR/step\"\n",
+        "umask 077\n{home}LC_ALL=C\nPATH={path}\nexport LC_ALL PATH\nMARK={mark}\nRUN={run}\nSTATE={state}\nOVERWRITE={overwrite}\nLIVE={live}\n{folder}\
+         if [ -O / ]; then ME=root:root; else ME=; fi\n{functions}\n{begin}",
         path = quote(path),
         run = quote(run),
         state = quote(state),
         overwrite = u8::from(overwrite),
+        // Nobody waits for a line of a probe.
+        live = u8::from(matches!(mode, Mode::Apply { .. })),
         functions = stripped(include_str!("lane.sh")),
-        step = quote(&stripped(include_str!("step.sh"))),
     )
 }
 

@@ -7,7 +7,7 @@ use russh::client::{AuthResult, Handle};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
 use russh::keys::{Algorithm, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey, load_secret_key};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A key file, read once for all hosts.
@@ -18,9 +18,18 @@ pub(crate) enum KeyFile {
     Shut(PathBuf, String),
 }
 
+/// A pipe that nobody writes to would keep us waiting, so only a file is read.
+fn load(path: &Path) -> Result<PrivateKey, russh::keys::Error> {
+    if std::fs::metadata(path)?.is_file() {
+        load_secret_key(path, None)
+    } else {
+        Err(std::io::Error::other("it is no file").into())
+    }
+}
+
 /// Reads the key files that are there.
 pub(crate) fn read_identities(options: &SshOptions) -> Vec<KeyFile> {
-    let read = |path: &PathBuf| match load_secret_key(path, None) {
+    let read = |path: &PathBuf| match load(path) {
         Ok(key) => Some(KeyFile::Open(path.clone(), Arc::new(key))),
         Err(russh::keys::Error::IO(error)) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(russh::keys::Error::KeyIsEncrypted) => Some(KeyFile::Shut(

@@ -5,6 +5,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// The place of a key that the caller pinned.
+pub(super) const PINNED: &str = "pinned";
+
 /// A host that could not be logged in to.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -153,14 +156,21 @@ impl ConnectError {
                 Unreachable::Other(_) => return None,
             },
             Self::HostKey { problem: HostKeyProblem::Unknown { .. }, .. } => {
-                "compare the fingerprint with `ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub` on the host, then \
-                 add `--accept-new`"
+                "compare the fingerprint with those that `cat /etc/ssh/ssh_host_*_key.pub | ssh-keygen -lf -` prints \
+                 on the host, then add `--accept-new`"
                     .to_owned()
             }
-            Self::HostKey { problem: HostKeyProblem::Changed { .. }, .. } => {
-                "if the machine was installed anew, remove its old key (`ssh-keygen -R HOST`); if not, somebody may \
-                 be between you and it"
-                    .to_owned()
+            Self::HostKey { problem: HostKeyProblem::Changed { known, .. }, .. } => {
+                // A pinned key came from the caller: no file can be mended.
+                if known.iter().all(|known| known.ends_with(&format!("({PINNED})"))) {
+                    "if the machine was installed anew, give it its old host keys back; if not, somebody may be \
+                     between you and it"
+                        .to_owned()
+                } else {
+                    "if the machine was installed anew, remove the line of its old key from that file; if not, \
+                     somebody may be between you and it"
+                        .to_owned()
+                }
             }
             Self::HostKey { problem: HostKeyProblem::Revoked { .. }, .. } => {
                 "give the host new keys: this one is marked @revoked".to_owned()
@@ -172,7 +182,8 @@ impl ConnectError {
             }
             Self::Exec(error) => return error.hint(),
             Self::Bastion(error) => return error.hint(),
-            Self::Protocol { .. } | Self::KnownHosts { .. } | Self::Pinned { .. } => return None,
+            Self::KnownHosts { .. } => "name another file with `known-hosts`, or mend this one".to_owned(),
+            Self::Protocol { .. } | Self::Pinned { .. } => return None,
         })
     }
 }

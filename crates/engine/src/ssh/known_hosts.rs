@@ -4,7 +4,7 @@
 //! rule is written here because russh's own accepts revoked keys and negated names. Host certificates are not
 //! offered, so `@cert-authority` lines say nothing.
 
-use super::error::{ConnectError, HostKeyProblem};
+use super::error::{ConnectError, HostKeyProblem, PINNED};
 use aws_lc_rs::hmac;
 use russh::keys::ssh_key::known_hosts::{Entry, HostPatterns, KnownHosts as Parser, Marker};
 use russh::keys::{Algorithm, HashAlg, PublicKey};
@@ -43,8 +43,9 @@ impl KnownHosts {
             }
         }
         let pin = |(pattern, key): &(String, String)| {
-            parse(&format!("{pattern} {key}"), "pinned")
-                .pop()
+            let known = parse(&format!("{pattern} {key}"), PINNED).pop();
+            known
+                .map(|known| Known { place: PINNED.to_owned(), ..known })
                 .ok_or_else(|| ConnectError::Pinned { pattern: pattern.clone(), key: key.clone() })
         };
         Ok(Self {

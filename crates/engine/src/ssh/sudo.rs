@@ -30,7 +30,7 @@ pub(super) async fn find(host: &SshHost) -> Result<Sudo, ConnectError> {
     let mut marked = Marked::new(&mark);
     let mut answer = String::new();
     let mut why = String::new();
-    let exec = Exec::new(script);
+    let exec = Exec::new(&script);
     let command = format!("exec {}", exec.command(&host.layout, "\"$HOME\""));
     let ended = host
         .run_as_it_is(&command, exec, &mut |pipe, bytes| {

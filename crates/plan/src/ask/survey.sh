@@ -2,6 +2,16 @@
 PATH=$PATH:/usr/local/bin:/usr/local/sbin:/usr/sbin:/sbin
 say() { printf '%s %s\n' "$1" "$2"; }
 
+system=$(uname -s)
+if [ "$system" != Linux ]; then
+	# Nothing below is there.
+	say os "$system"
+	say os-version "$(uname -r)"
+	say arch "$(uname -m)"
+	say time "$(date +%s)"
+	exit 0
+fi
+
 # shellcheck disable=SC1091
 [ ! -r /etc/os-release ] || . /etc/os-release
 say os "${ID:-unknown}"

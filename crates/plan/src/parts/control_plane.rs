@@ -1,5 +1,5 @@
 //! IN: certificates, configuration, a laid etcd member. OUT: kubeadm's static pods, each when what it needs is
-//! up. ORDER: etcd, kubelet, apiserver, then controller-manager and scheduler.
+//! up. ORDER: kubelet, etcd, apiserver, then controller-manager and scheduler.
 //!
 //! kubeadm writes each manifest. It is compared three ways: what went in when we last had it written, what
 //! lies there, and what would go in now; a manifest that somebody else changed is kept and shown.

@@ -1,5 +1,5 @@
 //! IN: programs, certificates. OUT: the kubelet's configuration and unit; the kubelet running.
-//! ORDER: on a control plane started when etcd's manifest lies there, on a worker as soon as its files do.
+//! ORDER: on a control plane before etcd's manifest, on a worker when the API answers.
 //!
 //! kubeadm's `kubelet-start` phase writes the same three files, but refuses on a worker; so they are written
 //! here on every node, by one path, equal to what the cluster's kubelet-config ConfigMap says.
@@ -31,10 +31,12 @@ pub fn files(context: &Context, node: &Node) -> Result<Vec<Step>, TemplateError>
 }
 
 /// The kubelet runs with these files.
-pub fn start() -> Vec<Step> {
+pub fn start() -> Step {
+    service::running("kubelet", 60)
+}
+
+/// The kubelet answers.
+pub fn answers() -> Step {
     let healthy = Script::new("curl -sf -m 2 -o /dev/null http://127.0.0.1:10248/healthz");
-    vec![
-        service::running("kubelet", 60),
-        Step::wait("kubelet answers", healthy).within(60).hint("journalctl -u kubelet on that node"),
-    ]
+    Step::wait("kubelet answers", healthy).within(60).hint("journalctl -u kubelet on that node")
 }

@@ -32,10 +32,12 @@ pub fn problems(cluster: &Cluster, answers: &Answers, now: i64) -> Vec<Problem> 
             |what: String, hint: &str| found.push(Problem { host: host.clone(), what, hint: hint.into() });
         let (facts, today) = (&answer.facts, &answer.today);
         if !["debian", "ubuntu"].contains(&facts.os.as_str()) {
+            // What else it lacks is no news.
             add(
                 format!("runs {} {}", facts.os, facts.os_version),
-                "nodes are prepared on Debian and Ubuntu for now",
+                "nodes are prepared on Debian and Ubuntu for now: install one of them there",
             );
+            continue;
         }
         if !["x86_64", "aarch64"].contains(&facts.arch.as_str()) {
             add(format!("is an {} machine", facts.arch), "Kubernetes is taken for x86_64 and aarch64");
@@ -76,6 +78,7 @@ pub fn problems(cluster: &Cluster, answers: &Answers, now: i64) -> Vec<Problem> 
         }
     }
     found.extend(twins(answers));
+    found.extend(other_architectures(answers));
     found
 }
 
@@ -86,6 +89,24 @@ fn ports(role: Role) -> Vec<u16> {
         Role::Worker => vec![6443, 10250],
         Role::Etcd => vec![2379, 2380, 2381],
     }
+}
+
+/// Nodes whose architecture is not that of most of them: programs and images are of one.
+fn other_architectures(answers: &Answers) -> Vec<Problem> {
+    let mut by_arch: BTreeMap<&str, Vec<&HostId>> = BTreeMap::new();
+    for (host, answer) in answers {
+        by_arch.entry(&answer.facts.arch).or_default().push(host);
+    }
+    let most = by_arch.iter().max_by_key(|(_, hosts)| hosts.len()).map_or("", |(arch, _)| arch);
+    let other = by_arch.iter().filter(|(arch, _)| **arch != most);
+    other
+        .flat_map(|(arch, hosts)| hosts.iter().map(move |host| (arch, *host)))
+        .map(|(arch, host)| Problem {
+            host: host.clone(),
+            what: format!("is an {arch} machine, others are {most}"),
+            hint: "nodes of a cluster have one architecture for now".into(),
+        })
+        .collect()
 }
 
 /// Machines that were cloned with their machine-id.

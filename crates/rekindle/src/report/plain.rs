@@ -20,7 +20,6 @@ fn say(text: &str) {
 /// The line of an event, for the events that a log wants.
 pub fn words(event: &Event) -> Option<String> {
     Some(match event {
-        Event::HostFailed { host, error, .. } => format!("{host}: {error}"),
         Event::LinkLost { host, error } => format!("{host}: connection lost ({error}), connecting again"),
         Event::Reattached { host, .. } => format!("{host}: found the run that was under way"),
         Event::LaneWaits { host, .. } => format!("{host}: another run is at work there, waiting for its end"),

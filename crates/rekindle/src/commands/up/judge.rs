@@ -4,7 +4,8 @@
 use crate::failure::Failure;
 use crate::session::Session;
 use inventory::Kind;
-use plan::{Growth, Standing};
+use plan::{Growth, Problem, Standing};
+use std::collections::BTreeMap;
 use step::HostId;
 
 /// Which plan fits what stands; a sentence where none does.
@@ -14,10 +15,17 @@ pub fn decide(session: &Session, standing: &Standing) -> Result<Growth, Failure>
         Standing::Empty | Standing::HalfBorn => Ok(Growth::Laid),
         Standing::Ours { .. } => Ok(Growth::Added),
         Standing::Stranger(found) => {
-            let list: String = found.iter().map(|(host, what)| format!("\n  {host}: {what}")).collect();
-            Err(Failure::refused(format!("there is something on these nodes that the archive does not know:{list}")).hint(
-                "give the inventory the archive of that cluster, or make the nodes empty machines first: `kubeadm reset`, and what the README lists under \"without rekindle\"",
-            ))
+            let mut by_host: BTreeMap<&HostId, Vec<&str>> = BTreeMap::new();
+            for (host, what) in found {
+                by_host.entry(host).or_default().push(what);
+            }
+            let list: String =
+                by_host.iter().map(|(host, found)| format!("\n  {host}: {}", found.join(", "))).collect();
+            let text = format!("there is something on these nodes that the archive does not know:{list}");
+            let failure = Failure::refused(text).hint(
+                "give the inventory the archive of that cluster, or make the nodes empty machines first: `kubeadm reset`, and what the README lists under \"Without rekindle\"",
+            );
+            Err(with_problems(session, failure, |host| !by_host.contains_key(host)))
         }
         Standing::Lost { with_data, emptied, silent } => {
             let mut text = String::from("the cluster's etcd has no quorum");
@@ -34,7 +42,7 @@ pub fn decide(session: &Session, standing: &Standing) -> Result<Growth, Failure>
         }
         Standing::Unclear { silent } => {
             let text = format!("too few etcd nodes answered to tell what stands: {} did not", names(silent));
-            Err(session.with_absent(Failure::refused(text)))
+            Err(with_problems(session, Failure::refused(text), |_| true))
         }
     }
 }
@@ -82,13 +90,22 @@ pub fn fixed_keys(session: &Session, runs_the_wanted_version: bool) -> Result<()
 }
 
 pub fn preflight(session: &Session) -> Result<(), Failure> {
-    let problems = plan::problems(session.cluster(), &session.answers, session.now.unix_timestamp());
-    if problems.is_empty() {
+    if problems(session).is_empty() {
         return Ok(());
     }
-    let list: String = problems
-        .iter()
-        .map(|problem| format!("\n  {}: {} ({})", problem.host, problem.what, problem.hint))
-        .collect();
-    Err(Failure::refused(format!("nodes are not fit yet:{list}")))
+    let failure =
+        Failure::refused("nodes are not fit yet:").hint("nothing was changed: mend these, and run it again");
+    Err(with_problems(session, failure, |_| true))
+}
+
+fn problems(session: &Session) -> Vec<Problem> {
+    plan::problems(session.cluster(), &session.answers, session.now.unix_timestamp())
+}
+
+/// Adds what is wrong with the nodes that answered, and why the others did not: one run tells all of it.
+fn with_problems(session: &Session, mut failure: Failure, of: impl Fn(&HostId) -> bool) -> Failure {
+    for Problem { host, what, hint } in problems(session).iter().filter(|problem| of(&problem.host)) {
+        failure.message.push_str(&format!("\n  {host}: {what} ({hint})"));
+    }
+    session.with_absent(failure)
 }

@@ -1,0 +1,246 @@
+//! What is measured: each side in a process of its own, which tells what it cost.
+
+use crate::{fleet, work};
+use engine::{Blobs, Hosts, Layout, Options, Outcome, Settings, SshAddress, SshOptions, Target};
+use russh::client::{self, Config, Handle};
+use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate, load_secret_key};
+use russh::{ChannelMsg, Preferred, cipher, compression};
+use serde_json::json;
+use std::borrow::Cow;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use step::HostId;
+use tokio::net::TcpStream;
+
+/// Who does the work.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Connect,
+    True,
+    Script,
+    First,
+    Second,
+}
+
+impl Side {
+    pub const ALL: [Self; 5] = [Self::Connect, Self::True, Self::Script, Self::First, Self::Second];
+
+    pub fn name(self) -> &'static str {
+        ["connect", "true", "script", "first", "second"][self as usize]
+    }
+
+    pub fn title(self) -> &'static str {
+        ["russh connect", "russh + exec true", "russh + exec script", "engine first", "engine second"]
+            [self as usize]
+    }
+
+    pub fn named(name: &str) -> Self {
+        Self::ALL.into_iter().find(|side| side.name() == name).expect("a side")
+    }
+
+    pub fn needs_fresh_hosts(self) -> bool {
+        matches!(self, Self::Script | Self::First)
+    }
+}
+
+/// What a side has cost.
+#[derive(Clone, Default)]
+pub struct Cost {
+    /// In seconds, from the first line of its program to the last answer.
+    pub wall: f64,
+    /// User and system time of its process alone.
+    pub cpu_ms: f64,
+    /// The same of all that it set off on the hosts.
+    pub hosts_ms: f64,
+    /// Peak resident memory.
+    pub peak_mib: f64,
+    /// Bytes sent, where the side counts them.
+    pub sent: u64,
+    pub changed: usize,
+    pub unchanged: usize,
+}
+
+/// The longest that a side may take.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Runs a side in a new process.
+pub fn spawn(side: Side, hosts: usize) -> Cost {
+    let program = std::env::current_exe().expect("this program");
+    let output =
+        Command::new(program).args(["side", side.name(), &hosts.to_string()]).output().expect("a side");
+    assert!(output.status.success(), "`{}`: {}", side.name(), String::from_utf8_lossy(&output.stderr));
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("what it cost");
+    let number = |name: &str| told[name].as_f64().expect("a number");
+    let count = |name: &str| told[name].as_u64().expect("a count") as usize;
+    Cost {
+        wall: number("wall"),
+        cpu_ms: number("cpu_ms"),
+        hosts_ms: 0.0,
+        peak_mib: number("peak_mib"),
+        sent: count("sent") as u64,
+        changed: count("changed"),
+        unchanged: count("unchanged"),
+    }
+}
+
+/// Runs a side in this process, and tells its cost.
+pub fn run(side: Side, hosts: usize) {
+    let start = Instant::now();
+    // The same runtime as the program's.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let done = async {
+        match side {
+            Side::Connect => bare(hosts, None).await,
+            Side::True => bare(hosts, Some(("true", String::new()))).await,
+            Side::Script => bare(hosts, Some(("exec sh", work::script()))).await,
+            Side::First => first(hosts).await,
+            Side::Second => second(hosts).await,
+        }
+    };
+    let done = runtime.block_on(async { tokio::time::timeout(LIMIT, done).await.expect("in time") });
+    let wall = start.elapsed().as_secs_f64();
+    let cost = json!({
+        "wall": wall, "cpu_ms": cpu_ms(), "peak_mib": peak_mib(),
+        "sent": done.sent, "changed": done.changed, "unchanged": done.unchanged,
+    });
+    println!("{cost}");
+}
+
+/// Every thread's time on a core. The runtime still holds all of its threads.
+fn cpu_ms() -> f64 {
+    let threads = std::fs::read_dir("/proc/self/task").expect("threads").flatten();
+    let nanoseconds = |thread: std::fs::DirEntry| {
+        let told = std::fs::read_to_string(thread.path().join("schedstat")).expect("schedstat");
+        told.split(' ').next().and_then(|word| word.parse::<f64>().ok()).expect("a time")
+    };
+    threads.map(nanoseconds).sum::<f64>() / 1e6
+}
+
+fn peak_mib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") / 1024.0
+}
+
+fn options() -> Options {
+    Options {
+        ssh: SshOptions {
+            identities: vec![fleet::identity().into()],
+            pinned: vec![("*".to_owned(), fleet::host_key())],
+            connect_within: LIMIT,
+            ..SshOptions::default()
+        },
+        layout: Layout { path: "/opt:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(), ..Layout::default() },
+        ..Options::default()
+    }
+}
+
+async fn connect(hosts: usize) -> Hosts {
+    let target = |host| {
+        let address = SshAddress::new(fleet::address(host), fleet::PORT, "root");
+        Target::ssh(HostId::new(format!("h{host:03}")), address)
+    };
+    let (events, _) = tokio::sync::mpsc::unbounded_channel();
+    let (connected, failed) = Hosts::connect((0..hosts).map(target).collect(), options(), &events).await;
+    assert!(failed.is_empty(), "{}", failed[0].1);
+    connected
+}
+
+fn sent(hosts: &Hosts) -> u64 {
+    hosts.traffic().values().map(|traffic| traffic.sent).sum()
+}
+
+async fn first(hosts: usize) -> Cost {
+    let hosts = connect(hosts).await;
+    let plan = work::plan(&hosts.ids().cloned().collect::<Vec<_>>());
+    let blobs = Blobs::new();
+    let settings = Settings { preview: None, blobs: &blobs, overwrite: false };
+    let (events, _) = tokio::sync::mpsc::unbounded_channel();
+    let report = engine::apply(&hosts, &plan, &settings, &events).await;
+    assert!(report.is_complete(), "{:?}", report.failures().next());
+    let unchanged = report.steps().filter(|(_, _, step)| step.outcome == Outcome::Unchanged).count();
+    Cost { changed: report.changed(), unchanged, sent: sent(&hosts), ..Cost::default() }
+}
+
+async fn second(hosts: usize) -> Cost {
+    let hosts = connect(hosts).await;
+    let plan = work::plan(&hosts.ids().cloned().collect::<Vec<_>>());
+    let preview = engine::preview(&hosts, &plan, false).await;
+    assert!(preview.failed().is_empty(), "{:?}", preview.failed());
+    let open = preview.steps().filter(|(_, _, _, step)| step.found != engine::Found::Done).count();
+    Cost { changed: open, unchanged: preview.steps().count() - open, sent: sent(&hosts), ..Cost::default() }
+}
+
+/// Believes the fleet's key.
+struct Client(Arc<str>);
+
+impl client::Handler for Client {
+    type Error = russh::Error;
+
+    async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, russh::Error> {
+        let key = shown.public_key().to_openssh().unwrap_or_default();
+        Ok(key.starts_with(&*self.0))
+    }
+}
+
+/// As the engine sets it: see `crates/engine/src/ssh/connection.rs`.
+fn config() -> Config {
+    Config {
+        nodelay: true,
+        window_size: 16 << 20,
+        preferred: Preferred {
+            cipher: Cow::Borrowed(&[
+                cipher::AES_256_GCM,
+                cipher::AES_128_GCM,
+                cipher::CHACHA20_POLY1305,
+                cipher::AES_256_CTR,
+            ]),
+            compression: Cow::Borrowed(&[compression::NONE]),
+            ..Preferred::DEFAULT
+        },
+        ..Config::default()
+    }
+}
+
+/// All hosts at once, each a task.
+async fn bare(hosts: usize, exec: Option<(&'static str, String)>) -> Cost {
+    let config = Arc::new(config());
+    let key = Arc::new(load_secret_key(fleet::identity(), None).expect("the key"));
+    let host_key: Arc<str> = fleet::host_key().into();
+    let mut tasks = tokio::task::JoinSet::new();
+    for host in 0..hosts {
+        let (config, key, host_key, exec) = (config.clone(), key.clone(), host_key.clone(), exec.clone());
+        tasks.spawn(async move {
+            let stream = TcpStream::connect((fleet::address(host), fleet::PORT)).await.expect("a connection");
+            stream.set_nodelay(true).expect("no delay");
+            let mut handle =
+                client::connect_stream(config, stream, Client(host_key)).await.expect("a key exchange");
+            let key = PrivateKeyWithHashAlg::new(key, None);
+            let login = handle.authenticate_publickey("root", key).await.expect("an answer");
+            assert!(login.success(), "the login was refused");
+            if let Some((command, input)) = exec {
+                assert_eq!(run_command(&handle, command, input).await, Some(0), "{command}");
+            }
+            handle
+        });
+    }
+    tasks.join_all().await;
+    Cost::default()
+}
+
+async fn run_command(handle: &Handle<Client>, command: &str, input: String) -> Option<u32> {
+    let mut channel = handle.channel_open_session().await.expect("a session");
+    channel.exec(true, command).await.expect("an exec");
+    if !input.is_empty() {
+        channel.data_bytes(input.into_bytes()).await.expect("input");
+    }
+    channel.eof().await.expect("an end");
+    let mut status = None;
+    while let Some(message) = channel.wait().await {
+        if let ChannelMsg::ExitStatus { exit_status } = message {
+            status = Some(exit_status);
+        }
+    }
+    status
+}
