@@ -11,7 +11,11 @@ mod engine;
 #[cfg(test)]
 mod fake_node;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod host_traces;
+#[cfg(test)]
+mod interrupted;
 #[cfg(test)]
 mod kubectl;
 #[cfg(test)]

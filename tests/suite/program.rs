@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use tempfile::TempDir;
 
@@ -27,6 +28,7 @@ pub struct Run {
 /// How a call ended.
 #[derive(Debug)]
 pub struct Ended {
+    pub code: i32,
     pub stdout: String,
     pub stderr: String,
 }
@@ -145,8 +147,48 @@ impl Run {
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "{:?}\n{stdout}\n{stderr}", self.command);
-        Ended { stdout, stderr }
+        Ended { code, stdout, stderr }
     }
+
+    /// Runs it with `--output json` and kills it (SIGKILL) at the first event of which `kill` says so. `None` where
+    /// it was killed.
+    pub fn kill_when(mut self, mut kill: impl FnMut(&Value) -> bool) -> Option<Ended> {
+        let mut errors = tempfile::tempfile().unwrap();
+        self.command.stderr(errors.try_clone().unwrap()).stdout(Stdio::piped());
+        let mut child = self.command.spawn().unwrap();
+        let mut stdout = String::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            if serde_json::from_str(&line).is_ok_and(|event| kill(&event)) {
+                end(child);
+                return None;
+            }
+            stdout += &(line + "\n");
+        }
+        let code = child.wait().unwrap().code().unwrap_or(-1);
+        let mut stderr = String::new();
+        errors.rewind().unwrap();
+        errors.read_to_string(&mut stderr).unwrap();
+        Some(Ended { code, stdout, stderr })
+    }
+
+    /// Runs it and kills it (SIGKILL) as soon as `holds`; tells whether it lived that long.
+    pub fn kill_once(mut self, holds: impl Fn() -> bool) -> bool {
+        let mut child = self.command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while child.try_wait().unwrap().is_none() {
+            if holds() {
+                end(child);
+                return true;
+            }
+            std::thread::sleep(std::time::Duration::from_micros(100));
+        }
+        false
+    }
+}
+
+fn end(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 impl Ended {

@@ -300,6 +300,9 @@ impl Error {
             Self::Rivals { .. } => {
                 "write the right one as `trust` under [archive]: the kit and the first `up` name it".into()
             }
+            Self::Occupied { .. } => {
+                "another command made it at the same time: run the command again, it goes on with that one".into()
+            }
             Self::Claimed { .. } => {
                 "another command made a cluster here at the same time: use its archive, or another folder".into()
             }

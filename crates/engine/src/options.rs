@@ -152,6 +152,6 @@ pub struct Reconnect {
 
 impl Default for Reconnect {
     fn default() -> Self {
-        Self { tries: 5, within: Duration::from_secs(30) }
+        Self { tries: 30, within: Duration::from_secs(30) }
     }
 }

@@ -22,6 +22,9 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::RwLock;
 use wire::Meter;
 
+/// The longest pause between two tries to connect again: a host that boots is found soon after.
+const REST: Duration = Duration::from_secs(2);
+
 /// A host that let us in.
 pub(crate) struct SshHost {
     id: HostId,
@@ -170,7 +173,7 @@ impl SshHost {
                 return Err(error);
             }
             tokio::time::sleep(pause).await;
-            pause *= 2;
+            pause = (pause * 2).min(REST);
         }
     }
 

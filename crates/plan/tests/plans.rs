@@ -196,6 +196,17 @@ fn no_script_holds_a_secret() {
     }
 }
 
+/// A lane that runs already is known by the text of its scripts: what is minted anew must not make it another.
+#[test]
+fn scripts_are_the_same_in_every_run() {
+    let texts = || -> Vec<(String, String)> {
+        let scripts = scripts(&up("everything.toml", 2, Growth::Laid));
+        scripts.into_iter().map(|(title, script)| (title, script.text())).collect()
+    };
+    let other: Vec<_> = texts().into_iter().zip(texts()).filter(|(one, two)| one != two).collect();
+    assert!(other.is_empty(), "{other:#?}");
+}
+
 /// Every script that a node runs is clean, by the linter that people use; without it, at least the shell reads it.
 #[test]
 fn scripts_are_posix_and_clean() {

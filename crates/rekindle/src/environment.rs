@@ -88,6 +88,19 @@ impl Environment {
 
     /// Writes a file of the user's at once, with its final mode.
     pub fn write(&self, path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
+        self.write_beside(path, bytes, mode)?.persist(path).map(drop).map_err(|error| error.error)
+    }
+
+    /// The same, unless a file is there; tells whether it was written.
+    pub fn write_new(&self, path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<bool> {
+        match self.write_beside(path, bytes, mode)?.persist_noclobber(path) {
+            Ok(_) => Ok(true),
+            Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error.error),
+        }
+    }
+
+    fn write_beside(&self, path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<tempfile::NamedTempFile> {
         use std::io::Write;
         use std::os::unix::fs::PermissionsExt;
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -97,8 +110,7 @@ impl Environment {
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         self.give(file.path())?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
+        Ok(file)
     }
 
     fn give(&self, path: &Path) -> std::io::Result<()> {

@@ -4,8 +4,8 @@ use crate::environment::Environment;
 use crate::failure::{Failure, chain, file_error};
 use crate::loaded::{Loaded, LocalFiles};
 use archive::{
-    Archive, Destination, Folder, Identities, NewIdentity, Opened, Recipient, RootPublic, Sealed, Sealing,
-    Secret, Stamp, Standing, Trust,
+    Archive, Destination, Folder, Identities, NewIdentity, Opened, Recipient, RootKey, RootPublic, Sealed,
+    Sealing, Secret, Stamp, Standing, Trust,
 };
 use pki::{Bundle, Ca, ExposeSecret};
 use std::collections::BTreeMap;
@@ -61,6 +61,8 @@ pub struct Contents<'a> {
     pub payload: &'a plan::Payload,
     /// Host keys by node.
     pub host_keys: &'a BTreeMap<String, String>,
+    /// Whether its etcd has a quorum, or had one.
+    pub born: bool,
 }
 
 impl Remembered {
@@ -163,20 +165,16 @@ impl Vault {
             }
         }
         let path = &self.own_identity;
-        if let Ok(text) = std::fs::read_to_string(path) {
-            // age-keygen's own comment names the public half.
-            let public = text.lines().find_map(|line| line.strip_prefix("# public key: "));
-            let public = public.ok_or_else(|| {
-                Failure::refused(format!("{} does not name its public key", path.display()))
-                    .hint("write the recipient into the inventory: recipients = [\"age1…\"] under [archive]")
-            })?;
-            return Ok(Recipients { all: vec![parse(&public.trim().to_owned())?], minted: None });
+        let mut minted = None;
+        if !path.exists() {
+            let new = NewIdentity::mint(created).map_err(|error| failure(&error))?;
+            let written = environment.write_new(path, new.file.expose(), 0o600);
+            // Another run may have been first: then its identity is the one.
+            if written.map_err(|error| file_error("cannot be written", path, &error))? {
+                minted = Some(path.clone());
+            }
         }
-        let new = NewIdentity::mint(created).map_err(|error| failure(&error))?;
-        environment
-            .write(path, new.file.expose(), 0o600)
-            .map_err(|error| file_error("cannot be written", path, &error))?;
-        Ok(Recipients { all: vec![new.recipient], minted: Some(path.clone()) })
+        Ok(Recipients { all: vec![own_recipient(path)?], minted })
     }
 
     /// Seals what changed and reads it back; nothing is written where nothing changed.
@@ -186,9 +184,13 @@ impl Vault {
         recipients: &[Recipient],
         previous: Option<&Remembered>,
         stamp: Stamp,
+        environment: &Environment,
     ) -> Result<Sealed, Failure> {
         let cluster = contents.loaded.cluster();
         let bundle = contents.bundle;
+        if previous.is_none() {
+            note_trust(environment, contents.loaded, bundle)?;
+        }
         let sealing = Sealing {
             cluster: &archive::Cluster { name: cluster.name.clone(), uid: bundle.uid().to_owned() },
             kubernetes: &cluster.kubernetes.to_string(),
@@ -198,7 +200,7 @@ impl Vault {
             facts: &BTreeMap::new(),
             recipients,
             previous: previous.map(|remembered| &remembered.opened),
-            born: false,
+            born: contents.born,
             stamp,
         };
         self.archive.seal_identity(&sealing).map_err(|error| failure(&error))
@@ -216,28 +218,41 @@ impl Vault {
     }
 }
 
-/// Where this machine notes the root key of an archive that it made itself, until the inventory's `trust` line
-/// says it. A cache: without it, the line or `--trust-on-first-use` is asked for.
-fn trust_note(environment: &Environment, loaded: &Loaded) -> PathBuf {
-    let place = format!("{}\n{:?}", loaded.folder.display(), loaded.cluster().archive.to);
+/// The public half of an identity, which age-keygen's own comment names.
+fn own_recipient(path: &Path) -> Result<Recipient, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| file_error("cannot be read", path, &error))?;
+    let public = text.lines().find_map(|line| line.strip_prefix("# public key: "));
+    let public = public.ok_or_else(|| {
+        Failure::refused(format!("{} does not name its public key", path.display()))
+            .hint("write the recipient into the inventory: recipients = [\"age1…\"] under [archive]")
+    })?;
+    public.trim().parse().map_err(|error: archive::Error| failure(&error))
+}
+
+/// Where this machine notes that it made an archive of this root key there, until the inventory's `trust` line says
+/// it. A cache: without it, the line or `--trust-on-first-use` is asked for. One file a key, since of two that begin
+/// at the same time neither knows yet whose archive it will be.
+fn trust_note(environment: &Environment, loaded: &Loaded, root: &RootPublic) -> PathBuf {
+    let place = format!("{}\n{:?}\n{root}", loaded.folder.display(), loaded.cluster().archive.to);
     environment.state.join("trust").join(step::Digest::of(place.as_bytes()).hex())
 }
 
-/// The root key that was noted, where it is the one that signs what lies there: a note may be older than the
-/// folder that it speaks of.
+/// The root key that signs what lies there, where this machine noted it.
 fn noted_trust(archive: &Archive, environment: &Environment, loaded: &Loaded) -> Option<RootPublic> {
-    let noted: RootPublic =
-        std::fs::read_to_string(trust_note(environment, loaded)).ok()?.trim().parse().ok()?;
     match archive.state(&Trust::FirstUse) {
-        Ok(Standing::Holds(holding)) => (holding.root == noted).then_some(noted),
+        Ok(Standing::Holds(holding)) => {
+            trust_note(environment, loaded, &holding.root).exists().then_some(holding.root)
+        }
         _ => None,
     }
 }
 
-/// Notes the root key of an archive that was just made.
-pub fn note_trust(environment: &Environment, loaded: &Loaded, sealed: &Sealed) -> Result<(), Failure> {
-    let path = trust_note(environment, loaded);
-    let write = environment.write(&path, format!("{}\n", sealed.root).as_bytes(), 0o600);
+/// Notes the root key of an archive that is about to be made: whoever is killed right after finds his own again.
+fn note_trust(environment: &Environment, loaded: &Loaded, bundle: &Bundle) -> Result<(), Failure> {
+    let key = Secret::new(bundle.root_key().expose_secret().as_bytes());
+    let root = RootKey::parse(&key).and_then(|key| key.public()).map_err(|error| failure(&error))?;
+    let path = trust_note(environment, loaded, &root);
+    let write = environment.write(&path, format!("{root}\n").as_bytes(), 0o600);
     write.map_err(|error| file_error("cannot be written", &path, &error))
 }
 

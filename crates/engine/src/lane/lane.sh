@@ -516,21 +516,29 @@ blob() {
     fi
 }
 
+# sweep PATH...: removes them, and what a crash left: spools of which neither the owner nor the lane lives.
+sweep() {
+    for other in "${DIR%/*}"/lane.* "${DIR%/*}"/probe.*; do
+        [ "$other" != "$DIR" ] || continue
+        first "$other/owner"
+        # Without an owner yet, it is being made.
+        if [ -z "$LINE" ] || kill -0 "$LINE" 2>/dev/null; then continue; fi
+        first "$other/pid"
+        if [ -n "$LINE" ] && kill -0 "$LINE" 2>/dev/null; then continue; fi
+        set -- "$@" "$other"
+    done
+    [ $# = 0 ] || rm -rf -- "$@"
+}
+
 # begin: the lane runs as a unit of its own. Its script is removed at once: the shell has it open, and what it
-# holds must not outlive it. A spool whose owner is gone was left by a crash.
+# holds must not outlive it.
 begin() {
-    set -- "$DIR/lane"
     if [ "$DETACHED" = 1 ]; then
         exec >>"$DIR/out" 2>>"$DIR/err" </dev/null
-        for other in "${DIR%/*}"/lane.* "${DIR%/*}"/probe.*; do
-            [ "$other" != "$DIR" ] || continue
-            first "$other/owner"
-            # Without an owner yet, it is being made.
-            if [ -z "$LINE" ] || kill -0 "$LINE" 2>/dev/null; then continue; fi
-            set -- "$@" "$other"
-        done
+        sweep "$DIR/lane"
+    else
+        rm -f -- "$DIR/lane"
     fi
-    rm -rf -- "$@"
     trap leave EXIT
     trap 'exit 143' TERM INT HUP PIPE
     echo "$$" >"$DIR/pid"

@@ -63,7 +63,15 @@ spool() {
 
 start() {
     systemd-run --quiet --unit="$UNIT" --collect --description="rekindle lane $DIGEST $MARK" \
-        -p "RuntimeMaxSec=$LIFE" -p TimeoutStopSec=10 -p UMask=0077 /bin/sh "$SPOOL/lane" "$SPOOL" >"$SPOOL/refused" 2>&1
+        -p "RuntimeMaxSec=$LIFE" -p TimeoutStopSec=5 -p UMask=0077 /bin/sh "$SPOOL/lane" "$SPOOL" >"$SPOOL/refused" 2>&1
+}
+
+# runs SPOOL: whether its lane has not told its end yet, and was not killed.
+runs() {
+    [ -d "$1" ] && [ "$(tail -n 1 "$1/out" 2>/dev/null)" != "${1##*.} end" ] || return 1
+    [ -s "$1/pid" ] || return 0
+    read -r pid <"$1/pid"
+    kill -0 "$pid" 2>/dev/null
 }
 
 launch() {
@@ -74,13 +82,13 @@ launch() {
         case $running in
         "rekindle lane $DIGEST "*)
             theirs=${running##* }
-            if [ "$(tail -n 1 "$RUN/lane.$theirs/out" 2>/dev/null)" != "$theirs end" ]; then
+            if runs "$RUN/lane.$theirs"; then
                 say "attached $theirs"
                 rm -rf -- "$SPOOL"
                 follow "$RUN/lane.$theirs"
                 return
             fi
-            # It has told everything, before we asked: ours probes again when it is gone.
+            # It has told everything, or was killed, before we asked: ours probes again when it is gone.
             waited=$((waited + 1))
             [ "$waited" -le "$((PATIENCE * 2))" ] || refuse "a lane that has ended does not go away"
             sleep 0.1

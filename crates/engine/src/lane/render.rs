@@ -74,9 +74,11 @@ fn header(mode: Mode, layout: &Layout, mark: &str, overwrite: bool) -> String {
     };
     let begin = match mode {
         Mode::Apply { detached } => format!("DETACHED={}\nbegin\n", u8::from(detached)),
-        Mode::Probe { .. } => "trap 'unwatch; rm -rf -- \"$DIR\"' EXIT\ntrap 'exit 143' TERM INT HUP PIPE\n\
-            echo \"$$\" >\"$DIR/owner\"\n"
-            .to_owned(),
+        Mode::Probe { detached } => format!(
+            "trap 'unwatch; rm -rf -- \"$DIR\"' EXIT\ntrap 'exit 143' TERM INT HUP PIPE\n\
+             echo \"$$\" >\"$DIR/owner\"\n{}",
+            if detached { "sweep\n" } else { "" }
+        ),
     };
     let home = match mode {
         Mode::Apply { detached: true } => "HOME=/root\nexport HOME\n",

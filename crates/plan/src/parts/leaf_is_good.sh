@@ -1,15 +1,16 @@
 # Whether a leaf is there, signed by the CA at $CA, fits its key, says what is wanted, and lasts.
-# Set: HELD (pair, pem, kubeconfig), CERT, KEY (paths), CA, SUBJECT, SANS, USAGES, DUE (seconds), SERVER, MADE (the
-# sum of what we would write, key first).
+# Set: HELD (pair, pem, kubeconfig), CERT, KEY (paths), CA, SUBJECT, SANS, USAGES, DUE (seconds), SERVER. Read: the
+# sum of what we would write, key first.
 no() {
 	echo "$1"
 	exit 1
 }
+IFS= read -r made || made=
 # shellcheck disable=SC2153
 field() { sed -n "s/^ *$1: *//p" "$CERT"; }
 { [ -s "$CERT" ] && [ -s "$KEY" ]; } || no 'not there'
 both() { if [ "$KEY" = "$CERT" ]; then cat "$CERT"; else cat "$KEY" "$CERT"; fi; }
-[ "$(both | sha256sum)" != "$MADE  -" ] || exit 0
+[ "$(both | sha256sum)" != "$made  -" ] || exit 0
 if [ "$HELD" = kubeconfig ]; then
 	[ "$(field server)" = "$SERVER" ] || no "names another server than $SERVER"
 	[ "$(field certificate-authority-data | base64 -d)" = "$(cat "$CA")" ] || no 'trusts another CA'

@@ -64,8 +64,9 @@ fn images(context: &Context, control_plane: bool) -> Vec<Step> {
         list_of.push_str(&format!("{} {} {path}\n", image.reference, image.digest));
     }
     let each = |act: &str| {
-        let listing = "mkdir -p /run/rekindle-read\nctr -n k8s.io images ls >/run/rekindle-read/images\n";
-        let open = "grep -q \"^$reference .*$digest\" /run/rekindle-read/images ||";
+        let listing = "list=/run/rekindle-read/images\nmkdir -p /run/rekindle-read\n\
+            ctr -n k8s.io images ls >$list.$$\nmv -f $list.$$ $list\n";
+        let open = "grep -q \"^$reference .*$digest\" $list ||";
         let list = "printf '%s' \"$LIST\" | while read -r reference digest archive; do";
         Script::new(format!("{listing}{list}\n\t{open} {act}\ndone")).set("LIST", &list_of)
     };

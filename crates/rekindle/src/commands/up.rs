@@ -10,10 +10,10 @@ use crate::loaded::LocalFiles;
 use crate::payload::{Obtained, obtain};
 use crate::report::{Reporter, duration};
 use crate::session::Session;
-use crate::vault::{Contents, Recipients, Remembered, note_trust};
+use crate::vault::{Contents, Recipients, Remembered};
 use archive::{Sealed, Stamp};
 use artifacts::Arch;
-use engine::{Blobs, Preview, Report, Settings};
+use engine::{Blobs, Event, Preview, Report, Settings};
 use pki::{Bundle, NodeFiles, SystemEntropy};
 use plan::kubeadm::Cgroups;
 use plan::{Context, Growth, Payload};
@@ -51,8 +51,7 @@ pub async fn run(args: &cli::Up, environment: &Environment, report: &Reporter) -
     report.say(sealed_words(&sealed));
     let blobs: Blobs = std::mem::take(&mut ready.files).into_iter().collect();
     let settings = Settings { preview: preview.as_ref(), blobs: &blobs, overwrite: args.overwrite };
-    let done = engine::apply(&ready.session.hosts, &ready.plan, &settings, &ready.session.events).await;
-    let born = ready.seal_born(&sealed, &done, environment);
+    let (done, born) = ready.apply(&settings, &sealed, environment).await;
     let result = conclude(&ready, &done, started, environment, report).await;
     before_relying(&ready, &sealed, &recipients, report);
     born?;
@@ -208,26 +207,43 @@ impl Ready {
             local: &self.local,
             payload: &self.payload,
             host_keys: &self.host_keys,
+            born: self.is_born(),
         };
         let stamp = stamp(&created, environment);
-        let sealed =
-            self.session.vault.seal(&contents, &recipients.all, self.session.remembered.as_ref(), stamp)?;
-        if self.session.remembered.is_none() {
-            note_trust(environment, &self.session.loaded, &sealed)?;
-        }
+        let previous = self.session.remembered.as_ref();
+        let sealed = self.session.vault.seal(&contents, &recipients.all, previous, stamp, environment)?;
         Ok((sealed, recipients))
     }
 
-    /// Once etcd had a quorum the archive says so, whatever becomes of the run.
-    fn seal_born(&self, sealed: &Sealed, done: &Report, environment: &Environment) -> Result<(), Failure> {
+    /// Runs the plan. As soon as etcd has a quorum the archive says so, whatever becomes of the run.
+    async fn apply(
+        &self,
+        settings: &Settings<'_>,
+        sealed: &Sealed,
+        environment: &Environment,
+    ) -> (Report, Result<(), Failure>) {
+        let mut born = self.is_born().then_some(Ok(()));
+        let (events, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        let apply = async move { engine::apply(&self.session.hosts, &self.plan, settings, &events).await };
+        let listen = async {
+            while let Some(event) = heard.recv().await {
+                if born.is_none() && shows_quorum(&event) {
+                    born = Some(self.seal_born(sealed, environment));
+                }
+                let _ = self.session.events.send(event);
+            }
+        };
+        let (done, ()) = tokio::join!(apply, listen);
+        (done, born.unwrap_or(Ok(())))
+    }
+
+    /// Whether etcd has a quorum, or had one.
+    fn is_born(&self) -> bool {
         let known = self.session.remembered.as_ref().is_some_and(|remembered| remembered.known().born);
-        let quorum = done.steps().any(|(_, _, step)| {
-            step.title == plan::QUORUM
-                && matches!(step.outcome, engine::Outcome::Changed | engine::Outcome::Unchanged)
-        });
-        if known || !(quorum || self.growth == Growth::Added) {
-            return Ok(());
-        }
+        known || self.growth == Growth::Added
+    }
+
+    fn seal_born(&self, sealed: &Sealed, environment: &Environment) -> Result<(), Failure> {
         let created = self.created();
         self.session.vault.seal_born(&sealed.id, &self.bundle, &stamp(&created, environment)).map(drop)
     }
@@ -257,6 +273,11 @@ impl Ready {
             (true, true) => Exit::Done,
         }
     }
+}
+
+fn shows_quorum(event: &Event) -> bool {
+    matches!(event, Event::StepEnded { title, outcome: engine::Outcome::Changed | engine::Outcome::Unchanged, .. }
+        if title == plan::QUORUM)
 }
 
 fn stamp<'a>(created: &'a str, environment: &'a Environment) -> Stamp<'a> {
