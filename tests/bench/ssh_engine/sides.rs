@@ -18,21 +18,26 @@ use tokio::net::TcpStream;
 pub enum Side {
     Connect,
     True,
-    Script,
+    Plain,
+    Careful,
+    CarefulAgain,
     First,
     Second,
 }
 
 impl Side {
-    pub const ALL: [Self; 5] = [Self::Connect, Self::True, Self::Script, Self::First, Self::Second];
+    pub const ALL: [Self; 7] = [
+        Self::Connect,
+        Self::True,
+        Self::Plain,
+        Self::Careful,
+        Self::CarefulAgain,
+        Self::First,
+        Self::Second,
+    ];
 
     pub fn name(self) -> &'static str {
-        ["connect", "true", "script", "first", "second"][self as usize]
-    }
-
-    pub fn title(self) -> &'static str {
-        ["russh connect", "russh + exec true", "russh + exec script", "engine first", "engine second"]
-            [self as usize]
+        ["connect", "true", "plain", "careful", "careful-again", "first", "second"][self as usize]
     }
 
     pub fn named(name: &str) -> Self {
@@ -40,7 +45,7 @@ impl Side {
     }
 
     pub fn needs_fresh_hosts(self) -> bool {
-        matches!(self, Self::Script | Self::First)
+        matches!(self, Self::Plain | Self::Careful | Self::First)
     }
 }
 
@@ -93,7 +98,8 @@ pub fn run(side: Side, hosts: usize) {
         match side {
             Side::Connect => bare(hosts, None).await,
             Side::True => bare(hosts, Some(("true", String::new()))).await,
-            Side::Script => bare(hosts, Some(("exec sh", work::script()))).await,
+            Side::Plain => bare(hosts, Some(("exec sh", work::plain()))).await,
+            Side::Careful | Side::CarefulAgain => bare(hosts, Some(("exec sh", work::careful()))).await,
             Side::First => first(hosts).await,
             Side::Second => second(hosts).await,
         }
