@@ -19,6 +19,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+#[path = "ssh_engine/bare.rs"]
+mod bare;
 #[path = "ssh_engine/fleet.rs"]
 mod fleet;
 #[path = "ssh_engine/sides.rs"]
