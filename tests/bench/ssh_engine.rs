@@ -5,7 +5,9 @@
 //!
 //! * `connect`: bare russh, key exchange and login as the engine does them;
 //! * `true`: that, and one exec of `true`;
-//! * `script`: that, and one exec of `sh` that reads `plain.sh`: the 20 steps as a person writes them, none checked;
+//! * `plain`: that, and one exec of `sh` that reads `plain.sh`: the 20 steps as a person writes them, none checked;
+//! * `careful`, `careful-again`: the same with `careful.sh`, by a person who wants to run it twice; on fresh hosts, and
+//!   once more;
 //! * `first`: the engine on fresh hosts (connect, apply), and `second`: the engine again (connect, preview).
 //!
 //! sshd listens in namespaces of its own, and each address has its own root folder on a tmpfs: nothing of this
@@ -17,6 +19,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+#[path = "ssh_engine/bare.rs"]
+mod bare;
 #[path = "ssh_engine/fleet.rs"]
 mod fleet;
 #[path = "ssh_engine/sides.rs"]
@@ -111,8 +115,8 @@ fn report(hosts: usize, rounds: usize, costs: &[Vec<Cost>]) {
     println!("medians of {rounds} rounds       wall s   CPU ms a host   there   peak MiB   sent KiB a host");
     for (side, costs) in Side::ALL.into_iter().zip(costs) {
         println!(
-            "{:24} {:12.3} {:15.2} {:7.1} {:10.1} {:>17}",
-            side.title(),
+            "{:14} {:22.3} {:15.2} {:7.1} {:10.1} {:>17}",
+            side.name(),
             median(costs, |cost| cost.wall),
             median(costs, |cost| cost.cpu_ms) / hosts as f64,
             median(costs, |cost| cost.hosts_ms) / hosts as f64,
@@ -125,14 +129,12 @@ fn report(hosts: usize, rounds: usize, costs: &[Vec<Cost>]) {
         );
     }
     let wall = |side: Side| median(&costs[side as usize], |cost| cost.wall);
-    for (side, beside) in [
-        (Side::First, Side::Script),
-        (Side::First, Side::True),
-        (Side::Second, Side::Script),
-        (Side::Second, Side::True),
-        (Side::Second, Side::Connect),
+    for (side, others) in [
+        (Side::First, [Side::Careful, Side::Plain, Side::True]),
+        (Side::Second, [Side::CarefulAgain, Side::Plain, Side::True]),
     ] {
-        println!("{:>16} / {:22} {:.2}", side.title(), beside.title(), wall(side) / wall(beside));
+        let ratios = others.map(|other| format!("{} {:.2}", other.name(), wall(side) / wall(other)));
+        println!("{} beside: {}", side.name(), ratios.join(", "));
     }
     println!();
 }

@@ -182,11 +182,13 @@ async fn probe_once(
         text
     });
     script.insert_str(finish, &questions);
+    let exec = Exec::new(&script);
+    drop(script);
     let limit = steps.iter().map(|(_, step)| step.within.min(LONGEST)).sum::<Duration>() + LONGEST;
     let mut answers = Answers::new(&numbered, &hosts.options.layout.run);
     let mut marked = Marked::new(&mark);
     let mut sink = |pipe, bytes: &[u8]| marked.take(pipe, bytes, |line, _| answers.take(line));
-    let run = host.run(Exec::new(&script), &hosts.options, &mut sink);
+    let run = host.run(exec, &hosts.options, &mut sink);
     let ended =
         tokio::time::timeout(limit + LONGEST, run).await.map_err(|_| ProbeError::Deadline(limit))??;
     if !answers.ended {

@@ -183,10 +183,13 @@ impl SshHost {
 }
 
 /// Writes the script and what it reads.
-async fn feed(input: &ChannelWriteHalf<Msg>, mut exec: Exec) -> std::io::Result<()> {
+async fn feed(input: &ChannelWriteHalf<Msg>, exec: Exec) -> std::io::Result<()> {
     let other = std::io::Error::other;
-    input.data_bytes(exec.script.expose().to_vec()).await.map_err(other)?;
-    while let Some(rest) = &mut exec.rest {
+    let Exec { script, mut rest, .. } = exec;
+    let text = script.expose().to_vec();
+    drop(script);
+    input.data_bytes(text).await.map_err(other)?;
+    while let Some(rest) = &mut rest {
         let mut piece = Vec::with_capacity(256 << 10);
         if rest.read_buf(&mut piece).await? == 0 {
             break;

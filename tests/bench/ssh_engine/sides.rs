@@ -1,38 +1,38 @@
 //! What is measured: each side in a process of its own, which tells what it cost.
 
+use crate::bare::bare;
 use crate::{fleet, work};
 use engine::{Blobs, Hosts, Layout, Options, Outcome, Settings, SshAddress, SshOptions, Target};
-use russh::client::{self, Config, Handle};
-use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate, load_secret_key};
-use russh::{ChannelMsg, Preferred, cipher, compression};
 use serde_json::json;
-use std::borrow::Cow;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use step::HostId;
-use tokio::net::TcpStream;
 
 /// Who does the work.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     Connect,
     True,
-    Script,
+    Plain,
+    Careful,
+    CarefulAgain,
     First,
     Second,
 }
 
 impl Side {
-    pub const ALL: [Self; 5] = [Self::Connect, Self::True, Self::Script, Self::First, Self::Second];
+    pub const ALL: [Self; 7] = [
+        Self::Connect,
+        Self::True,
+        Self::Plain,
+        Self::Careful,
+        Self::CarefulAgain,
+        Self::First,
+        Self::Second,
+    ];
 
     pub fn name(self) -> &'static str {
-        ["connect", "true", "script", "first", "second"][self as usize]
-    }
-
-    pub fn title(self) -> &'static str {
-        ["russh connect", "russh + exec true", "russh + exec script", "engine first", "engine second"]
-            [self as usize]
+        ["connect", "true", "plain", "careful", "careful-again", "first", "second"][self as usize]
     }
 
     pub fn named(name: &str) -> Self {
@@ -40,7 +40,7 @@ impl Side {
     }
 
     pub fn needs_fresh_hosts(self) -> bool {
-        matches!(self, Self::Script | Self::First)
+        matches!(self, Self::Plain | Self::Careful | Self::First)
     }
 }
 
@@ -90,13 +90,16 @@ pub fn run(side: Side, hosts: usize) {
     // The same runtime as the program's.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let done = async {
-        match side {
-            Side::Connect => bare(hosts, None).await,
-            Side::True => bare(hosts, Some(("true", String::new()))).await,
-            Side::Script => bare(hosts, Some(("exec sh", work::script()))).await,
-            Side::First => first(hosts).await,
-            Side::Second => second(hosts).await,
-        }
+        let exec = match side {
+            Side::First => return first(hosts).await,
+            Side::Second => return second(hosts).await,
+            Side::Connect => None,
+            Side::True => Some(("true", String::new())),
+            Side::Plain => Some(("exec sh", work::plain())),
+            Side::Careful | Side::CarefulAgain => Some(("exec sh", work::careful())),
+        };
+        bare(hosts, exec).await;
+        Cost::default()
     };
     let done = runtime.block_on(async { tokio::time::timeout(LIMIT, done).await.expect("in time") });
     let wall = start.elapsed().as_secs_f64();
@@ -170,77 +173,4 @@ async fn second(hosts: usize) -> Cost {
     assert!(preview.failed().is_empty(), "{:?}", preview.failed());
     let open = preview.steps().filter(|(_, _, _, step)| step.found != engine::Found::Done).count();
     Cost { changed: open, unchanged: preview.steps().count() - open, sent: sent(&hosts), ..Cost::default() }
-}
-
-/// Believes the fleet's key.
-struct Client(Arc<str>);
-
-impl client::Handler for Client {
-    type Error = russh::Error;
-
-    async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, russh::Error> {
-        let key = shown.public_key().to_openssh().unwrap_or_default();
-        Ok(key.starts_with(&*self.0))
-    }
-}
-
-/// As the engine sets it: see `crates/engine/src/ssh/connection.rs`.
-fn config() -> Config {
-    Config {
-        nodelay: true,
-        window_size: 16 << 20,
-        preferred: Preferred {
-            cipher: Cow::Borrowed(&[
-                cipher::AES_256_GCM,
-                cipher::AES_128_GCM,
-                cipher::CHACHA20_POLY1305,
-                cipher::AES_256_CTR,
-            ]),
-            compression: Cow::Borrowed(&[compression::NONE]),
-            ..Preferred::DEFAULT
-        },
-        ..Config::default()
-    }
-}
-
-/// All hosts at once, each a task.
-async fn bare(hosts: usize, exec: Option<(&'static str, String)>) -> Cost {
-    let config = Arc::new(config());
-    let key = Arc::new(load_secret_key(fleet::identity(), None).expect("the key"));
-    let host_key: Arc<str> = fleet::host_key().into();
-    let mut tasks = tokio::task::JoinSet::new();
-    for host in 0..hosts {
-        let (config, key, host_key, exec) = (config.clone(), key.clone(), host_key.clone(), exec.clone());
-        tasks.spawn(async move {
-            let stream = TcpStream::connect((fleet::address(host), fleet::PORT)).await.expect("a connection");
-            stream.set_nodelay(true).expect("no delay");
-            let mut handle =
-                client::connect_stream(config, stream, Client(host_key)).await.expect("a key exchange");
-            let key = PrivateKeyWithHashAlg::new(key, None);
-            let login = handle.authenticate_publickey("root", key).await.expect("an answer");
-            assert!(login.success(), "the login was refused");
-            if let Some((command, input)) = exec {
-                assert_eq!(run_command(&handle, command, input).await, Some(0), "{command}");
-            }
-            handle
-        });
-    }
-    tasks.join_all().await;
-    Cost::default()
-}
-
-async fn run_command(handle: &Handle<Client>, command: &str, input: String) -> Option<u32> {
-    let mut channel = handle.channel_open_session().await.expect("a session");
-    channel.exec(true, command).await.expect("an exec");
-    if !input.is_empty() {
-        channel.data_bytes(input.into_bytes()).await.expect("input");
-    }
-    channel.eof().await.expect("an end");
-    let mut status = None;
-    while let Some(message) = channel.wait().await {
-        if let ChannelMsg::ExitStatus { exit_status } = message {
-            status = Some(exit_status);
-        }
-    }
-    status
 }

@@ -59,10 +59,22 @@ fn files() -> Vec<(String, String)> {
 }
 
 /// The same without any proof.
-pub fn script() -> String {
-    let mut files = files();
-    files.push(("/srv/app/run.sh".to_owned(), RUN.to_owned()));
-    let write =
-        |text: String, (path, body): &(String, String)| text + &format!("cat >{path} <<'END'\n{body}END\n");
-    include_str!("plain.sh").replace("@FILES@\n", &files.iter().fold(String::new(), write))
+pub fn plain() -> String {
+    let write = |(path, body): (String, String)| format!("cat >{path} <<'END'\n{body}END\n");
+    with_files(include_str!("plain.sh"), write)
+}
+
+/// The same by a person who wants to run it again.
+pub fn careful() -> String {
+    let write = |(path, body): (String, String)| {
+        let mode = if body == RUN { "0750" } else { "0644" };
+        format!("put {path} {mode} <<'END'\n{body}END\n")
+    };
+    with_files(include_str!("careful.sh"), write)
+}
+
+fn with_files(script: &str, write: impl Fn((String, String)) -> String) -> String {
+    let run = ("/srv/app/run.sh".to_owned(), RUN.to_owned());
+    let text: String = files().into_iter().chain([run]).map(write).collect();
+    script.replace("@FILES@\n", &text)
 }

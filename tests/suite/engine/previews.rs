@@ -40,6 +40,30 @@ async fn a_preview_tells_what_would_be_done_and_changes_nothing() {
     assert_eq!(overwriting.get(0, &node.id(), 13).unwrap().found, Found::Open("is 1.36.4".into()));
 }
 
+#[tokio::test]
+async fn a_probe_that_hangs_is_ended_with_all_that_it_began_and_the_others_are_asked() {
+    let node = FakeNode::start("cp1").await;
+    let hosts = connect(&[&node]).await;
+    let hang = |name: &str, body: &str| {
+        let probe = Script::new(format!("{body} echo $! >\"$PID\"; wait")).set("PID", &node.path(name));
+        Step::run(name, probe, Script::nothing()).within(1)
+    };
+    let steps =
+        vec![hang("polite", "sleep 600 &"), hang("deaf", "trap '' TERM; sleep 600 &"), mark(&node, "after")];
+    std::fs::create_dir_all(node.path("")).unwrap();
+    let found = preview(&hosts, &plan(node.id(), steps), false).await;
+    let found = |step| found.get(0, &node.id(), step).unwrap().found.clone();
+    for step in [0, 1] {
+        assert_eq!(found(step), Found::Unknown("not done within 1 s".to_owned()));
+    }
+    assert!(matches!(found(2), Found::Open(_)), "{:?}", found(2));
+    for name in ["polite", "deaf"] {
+        let pid = std::fs::read_to_string(node.path(name)).unwrap();
+        let lives = std::path::Path::new("/proc").join(pid.trim()).join("exe").exists();
+        assert!(!lives, "what `{name}` began still runs");
+    }
+}
+
 fn whole(output: &Output) -> Result<String, step::Unreadable> {
     Ok(output.stdout.clone())
 }

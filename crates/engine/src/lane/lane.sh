@@ -1,6 +1,6 @@
 #!/bin/sh
-# The functions of a lane; its steps follow as calls of them. Every result is one line on standard output:
-# MARK INDEX STATE DETAIL. Set before: MARK DIR STATE OVERWRITE LIVE.
+# The functions of a lane, with those of step.sh; its steps follow as calls of them. Every result is one line on
+# standard output: MARK INDEX STATE DETAIL. Set before: MARK DIR STATE OVERWRITE LIVE NAP.
 #
 # Programs are the cost, a millisecond each: builtins do what they can, one stat and one sha256sum look at a whole group
 # of files, and a step's scripts run in a fork of this shell.
@@ -11,20 +11,24 @@ TAB='	'
 NEWLINE='
 '
 FAILED=0
-COUNT=0
-WATCH=
 TOLD=
 
-# say WORD...: a line; at once where LIVE is 1, else all lines are one write at the end.
-say() {
+# note WORD...: a line, told with what is told next.
+note() {
     TOLD="$TOLD$MARK $*
 "
-    [ "$LIVE" = 0 ] || tell_all
 }
 
+# tell_all: tells what was noted, in one write: each is a packet on its way.
 tell_all() {
     printf %s "$TOLD"
     TOLD=
+}
+
+# say WORD...: a line, told at once where somebody waits for it: where LIVE is 1.
+say() {
+    note "$@"
+    [ "$LIVE" = 0 ] || tell_all
 }
 
 # first FILE: sets LINE to its first line.
@@ -47,147 +51,6 @@ finish() {
     say end
     tell_all
     exit 0
-}
-
-# ask KIND SECONDS: runs $DIR/probe and $DIR/act. KIND is ask (probe only), wait (probe until it holds) or run (probe, act,
-# probe). Sets RESULT, and LINE to what the last probe said.
-ask() {
-    COUNT=$((COUNT + 1))
-    LIMIT=$2
-    : >"$DIR/acted"
-    if [ -z "$WATCH" ]; then
-        watch </dev/null >/dev/null 2>&1 &
-        WATCH=$!
-    fi
-    "ask_$1"
-    : >"$DIR/now"
-    first "$DIR/why"
-}
-
-ask_ask() {
-    body probe why said
-    case $STATUS:$OVERWRITE in
-    0:*) RESULT=unchanged ;;
-    1:* | 3:1) RESULT=open ;;
-    3:*) RESULT=kept ;;
-    late:*) RESULT=late ;;
-    *) RESULT=unprobed ;;
-    esac
-}
-
-ask_wait() {
-    ask_ask
-    until [ "$RESULT" = unchanged ] || [ "$RESULT" = late ]; do
-        sleep 0.2
-        if late; then RESULT=late; else ask_ask; fi
-    done
-}
-
-ask_run() {
-    ask_ask
-    [ "$RESULT" = open ] || return 0
-    body act acted acted
-    case $STATUS in
-    0) ;;
-    late)
-        RESULT=late
-        return
-        ;;
-    *)
-        RESULT=broken
-        return
-        ;;
-    esac
-    body probe why said
-    case $STATUS in
-    0) RESULT=changed ;;
-    late) RESULT=late ;;
-    *) RESULT=useless ;;
-    esac
-}
-
-# body NAME OUT ERR: runs $DIR/NAME in a shell of its own, which the watch ends when its time is over. Sets STATUS.
-body() {
-    body=$DIR/$1
-    : >"$DIR/$2"
-    : >"$DIR/$3"
-    (
-        umask 022
-        set --
-        # A plain command, never a condition: there, `set -e` would be ignored.
-        set -eu
-        # shellcheck source=/dev/null
-        . "$body"
-    ) <"$body.in" >>"$DIR/$2" 2>>"$DIR/$3" &
-    echo "$COUNT $LIMIT $!" >"$DIR/now"
-    wait "$!"
-    STATUS=$?
-    echo "$COUNT $LIMIT" >"$DIR/now"
-    if late; then STATUS=late; fi
-}
-
-# late: whether the watch has found that the time of what is asked is over.
-late() {
-    first "$DIR/late"
-    [ "$LINE" = "$COUNT" ]
-}
-
-# watch: looks once a second whether what runs has had its time, and ends it. A timeout(1) a step would cost as much as
-# most steps.
-watch() {
-    last='' age=0
-    # What is left of a unit when its shell ends keeps systemd waiting, without end where cgroups are of version 1.
-    trap 'kill "$!"; wait; exit' TERM
-    while sleep 1 & wait "$!" && kill -0 "$$"; do
-        read -r count limit pid <"$DIR/now" || continue
-        if [ "$count" != "$last" ]; then
-            last=$count age=0
-            continue
-        fi
-        age=$((age + 1))
-        [ "$age" -ge "$limit" ] || continue
-        echo "$count" >"$DIR/late"
-        end TERM
-        sleep 5 &
-        wait "$!"
-        # Only what is still waited for: another process may have the number by now.
-        read -r count limit pid <"$DIR/now" || continue
-        [ "$count" != "$last" ] || end KILL
-    done
-}
-
-# end SIGNAL: to $pid and all that it has begun.
-end() {
-    # shellcheck disable=SC2046
-    [ -z "$pid" ] || kill -s "$1" $(tree "$pid")
-}
-
-# tree PID: it and all that it has begun.
-tree() {
-    echo "$1"
-    for stat in /proc/[0-9]*/stat; do
-        # PID (NAME) STATE PARENT, and the process may be gone.
-        read -r process <"$stat" || continue
-        process=${process##*) ? }
-        [ "${process%% *}" = "$1" ] || continue
-        process=${stat#/proc/}
-        tree "${process%/stat}"
-    done
-}
-
-# step INDEX KIND SECONDS
-step() {
-    say "$1 started"
-    ask "$2" "$3"
-    case $RESULT in
-    unchanged | changed) say "$1 $RESULT" ;;
-    kept | open) say "$1 $RESULT $LINE" ;;
-    unprobed) fail "$1" "the probe failed with exit status $STATUS" "$DIR/why" "$DIR/said" ;;
-    broken) fail "$1" "exited with $STATUS" "$DIR/acted" ;;
-    useless) fail "$1" "the action exited 0, but its probe does not hold: $LINE" "$DIR/acted" "$DIR/why" "$DIR/said" ;;
-    late) fail "$1" "not done within $3 s${LINE:+: $LINE}" "$DIR/acted" "$DIR/why" "$DIR/said" ;;
-    esac
-    return "$FAILED"
 }
 
 # look: compares every file of $DIR/wanted with what is there. A line of it is
@@ -349,7 +212,7 @@ temp() {
 # open INDEX: whether its body must be written; sets TEMP, where to.
 open() {
     is "$1" write || return 1
-    say "$1 started"
+    note "$1 started"
     eval "path=\$P_$1 kind=\$K_$1 mode=\$M_$1 mask=\$U_$1"
     temp "$path"
     [ "$kind" != absent ] || return 0
@@ -451,10 +314,11 @@ place() {
     temp "$path"
     case $state:$kind in
     write:absent) rm -f -- "$path" ;;
-    write:link) ln -s -- "$want" "$TEMP" && mv -fT -- "$TEMP" "$path" ;;
+    # Where nothing is, a link is there at once or not at all.
+    write:link) ln -sT -- "$want" "$path" 2>/dev/null || { ln -s -- "$want" "$TEMP" && mv -fT -- "$TEMP" "$path"; } ;;
     write:file) own && promise && mv -fT -- "$TEMP" "$path" && keep ;;
     *)
-        say "$1 started"
+        note "$1 started"
         chown -- "$owner" "$path" && chmod -- "$mode" "$path"
         ;;
     esac 2>"$DIR/said" || {
@@ -491,17 +355,18 @@ conclude() {
         eval "state=\$F_$n reason=\$R_$n"
         if changed "$n"; then
             case $state in
-            'done') say "$n changed" ;;
+            'done') note "$n changed" ;;
             *) fail "$n" "was written, but $reason" "$DIR/why" "$DIR/said" ;;
             esac
         else
             case $state in
-            'done') say "$n unchanged" ;;
-            kept) say "$n kept $reason" ;;
+            'done') note "$n unchanged" ;;
+            kept) note "$n kept $reason" ;;
             bad) fail "$n" "$reason" "$DIR/acted" "$DIR/said" ;;
             esac
         fi
     done
+    tell_all
     return "$FAILED"
 }
 
@@ -550,10 +415,4 @@ leave() {
     for file in "$DIR"/*.in "$DIR/why" "$DIR/said" "$DIR/acted"; do
         [ ! -s "$file" ] || : >"$file"
     done
-}
-
-unwatch() {
-    [ -n "$WATCH" ] || return 0
-    kill "$WATCH" 2>/dev/null
-    wait "$WATCH" 2>/dev/null || :
 }

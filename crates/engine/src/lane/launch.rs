@@ -6,6 +6,7 @@ use crate::event::{Event, Events, tell};
 use crate::exec::{Exec, ExecError, Marked};
 use crate::hosts::{Host, Hosts};
 use std::ops::ControlFlow;
+use std::sync::LazyLock;
 use std::time::Duration;
 use step::{Digest, HostId, quote};
 
@@ -21,6 +22,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) last_use: &'a (dyn Fn(usize) -> Option<Digest> + Sync),
     pub(crate) events: &'a Events,
 }
+
+static FOLLOW: LazyLock<String> = LazyLock::new(|| stripped(include_str!("launch.sh")));
 
 /// A lane that was not told to its end.
 #[derive(Debug, thiserror::Error)]
@@ -80,10 +83,12 @@ async fn attempt(
     let layout = &launch.hosts.options.layout;
     let mark = nonce();
     let mode = Mode::Apply { detached: !host.is_local() };
-    let lane = render(launch.steps, mode, layout, &mark, launch.overwrite, launch.last_use)?;
     let limits = Limits::of(launch.steps);
-    let script = settings(launch, host, &mark, resume, &lane, &limits) + &stripped(include_str!("launch.sh"));
-    let exec = Exec::new(&script);
+    // One copy is kept while the lane runs, times the hosts.
+    let exec = {
+        let lane = render(launch.steps, mode, layout, &mark, launch.overwrite, launch.last_use)?;
+        Exec::new(&(settings(launch, host, &mark, resume, &lane, &limits) + &FOLLOW))
+    };
     resume.clone_from(&mark);
     let mut marked = Marked::new(&mark);
     let mut end = None;

@@ -23,7 +23,10 @@ follow() {
         sleep 0.02
     done
     read -r pid <"$1/pid"
-    tail -n +1 -s 0.2 -f --pid="$pid" "$1/out" 2>/dev/null || poll "$1/out" "$pid"
+    tail -n +1 -s 0.2 -f --pid="$pid" "$1/out" 2>/dev/null
+    # Where a signal ended it, nobody reads any more.
+    [ "$?" != 1 ] || poll "$1/out" "$pid"
+    while kill -0 "$pid" 2>/dev/null; do sleep 1; done
     # A lane that was killed could not clean up.
     for file in "$1/lane" "$1"/*.in "$1/why" "$1/said" "$1/acted"; do
         [ ! -s "$file" ] || : >"$file"

@@ -3,6 +3,7 @@
 use super::shell_bytes;
 use crate::options::Layout;
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 use std::time::Duration;
 use step::{Body, Change, Digest, File, Same, Script, Step, quote};
 
@@ -32,6 +33,9 @@ pub struct Unrenderable {
 /// A step with its number in what the script prints.
 pub(crate) type Numbered<'a> = (usize, &'a Step);
 
+static FUNCTIONS: LazyLock<String> =
+    LazyLock::new(|| stripped(concat!(include_str!("lane.sh"), include_str!("step.sh"))));
+
 /// What probing alone may take: it is quick, or it hangs.
 const PROBE: Duration = Duration::from_secs(60);
 
@@ -44,7 +48,7 @@ pub(crate) fn render(
     overwrite: bool,
     last_use: &dyn Fn(usize) -> Option<Digest>,
 ) -> Result<String, Unrenderable> {
-    let mut script = header(mode, layout, mark, overwrite);
+    let mut script = header(steps, mode, layout, mark, overwrite);
     let mut rest = steps;
     while let Some(((number, step), tail)) = rest.split_first() {
         let Change::File(_) = step.change else {
@@ -65,7 +69,7 @@ pub(crate) fn render(
     Ok(script)
 }
 
-fn header(mode: Mode, layout: &Layout, mark: &str, overwrite: bool) -> String {
+fn header(steps: &[Numbered<'_>], mode: Mode, layout: &Layout, mark: &str, overwrite: bool) -> String {
     let Layout { run, state, path } = layout;
     let folder = match mode {
         Mode::Apply { .. } => "DIR=$1\n",
@@ -85,7 +89,7 @@ fn header(mode: Mode, layout: &Layout, mark: &str, overwrite: bool) -> String {
         _ => "",
     };
     format!(
-        "umask 077\n{home}LC_ALL=C\nPATH={path}\nexport LC_ALL PATH\nMARK={mark}\nRUN={run}\nSTATE={state}\nOVERWRITE={overwrite}\nLIVE={live}\n{folder}\
+        "umask 077\n{home}LC_ALL=C\nPATH={path}\nexport LC_ALL PATH\nMARK={mark}\nRUN={run}\nSTATE={state}\nOVERWRITE={overwrite}\nLIVE={live}\nNAP={nap}\n{folder}\
          if [ -O / ]; then ME=root:root; else ME=; fi\n{functions}\n{begin}",
         path = quote(path),
         run = quote(run),
@@ -93,7 +97,9 @@ fn header(mode: Mode, layout: &Layout, mark: &str, overwrite: bool) -> String {
         overwrite = u8::from(overwrite),
         // Nobody waits for a line of a probe.
         live = u8::from(matches!(mode, Mode::Apply { .. })),
-        functions = stripped(include_str!("lane.sh")),
+        // A tenth of the shortest deadline: nothing outstays its own by much more than that.
+        nap = steps.iter().map(|(_, step)| seconds(step.within) / 10).min().unwrap_or(0).clamp(1, 5),
+        functions = *FUNCTIONS,
     )
 }
 
