@@ -17,21 +17,13 @@ mod program;
 
 use faults::site::{NODES, Site};
 use lab_cluster::LabCluster;
-use program::{LAB, Program};
+use program::with_labs;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-/// A lab for one test at a time; `None` where there can be none.
 fn on_a_site(test: impl FnOnce(&Site)) {
-    if !Program::can_make_labs() {
-        println!("skipped: a lab needs Linux and root");
-        return;
-    }
-    let program = Program::build();
-    let _alone = LAB.lock().unwrap_or_else(PoisonError::into_inner);
-    test(&Site::new(LabCluster::machines(program, "faults", &[], &[])));
+    with_labs(|program| test(&Site::new(LabCluster::machines(program, "faults", &[], &[]))));
 }
 
 /// Tells moments apart, and picks every n-th of those that no run before has reached.

@@ -14,7 +14,7 @@ mod lab_cluster;
 mod program;
 
 use lab_cluster::{KUBECTL, LabCluster};
-use program::Program;
+use program::with_labs;
 use std::path::Path;
 
 const OLD: &str = "1.36.1";
@@ -37,32 +37,33 @@ const OPTIONS: &str = "--patches /etc/kubernetes/patches --ignore-preflight-erro
 
 #[test]
 fn an_upgrade_by_kubeadm_is_taken_over() {
-    if !Program::can_make_labs() {
-        println!("skipped: a lab needs Linux and root");
-        return;
-    }
-    let cluster = LabCluster::machines(Program::build(), "upgrade", &["--kubernetes", OLD], &[]);
+    with_labs(|program| {
+        upgrade(&LabCluster::machines(program, "upgrade", &["--kubernetes", OLD], &[]));
+    });
+}
+
+fn upgrade(cluster: &LabCluster) {
     cluster.run("up").expect(0);
-    new_programs_and_images_lie_on_every_node(&cluster);
+    new_programs_and_images_lie_on_every_node(cluster);
 
     cluster.must("cp1", BRING);
     let plan = cluster.must("cp1", &format!("kubeadm upgrade plan v{NEW}"));
     assert!(plan.contains(&format!("kubeadm upgrade apply v{NEW}")), "{plan}");
     cluster.must("cp1", &format!("kubeadm upgrade apply v{NEW} --yes {OPTIONS}"));
-    kubelet_follows(&cluster, "cp1");
-    up_refuses_half_of_an_upgrade(&cluster);
+    kubelet_follows(cluster, "cp1");
+    up_refuses_half_of_an_upgrade(cluster);
     for node in ["cp2", "cp3", "w1"] {
         cluster.must(node, BRING);
         let patches = if node == "w1" { "--ignore-preflight-errors=SystemVerification" } else { OPTIONS };
         cluster.must(node, &format!("kubeadm upgrade node {patches}"));
-        kubelet_follows(&cluster, node);
+        kubelet_follows(cluster, node);
     }
-    assert_eq!(versions(&cluster), [NEW; 4].map(|version| format!("v{version}")));
+    assert_eq!(versions(cluster), [NEW; 4].map(|version| format!("v{version}")));
 
     let refused = cluster.run("up").expect(2).stdout;
     assert!(refused.contains("cp1: its apiserver runs 1.36.3"), "{refused}");
-    up_takes_the_new_version_over(&cluster);
-    up_puts_ours_back_when_told_to(&cluster);
+    up_takes_the_new_version_over(cluster);
+    up_puts_ours_back_when_told_to(cluster);
 }
 
 fn new_programs_and_images_lie_on_every_node(cluster: &LabCluster) {

@@ -4,39 +4,33 @@
 //! Linux and root; elsewhere one line says that it was skipped.
 
 use crate::host_traces::Traces;
-use crate::program::{LAB, Program, Run};
-use lab::Lab;
-use serde_json::Value;
+use crate::lab_cluster::{KUBECTL, LabCluster};
+use crate::program::{Program, Run, with_labs};
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 const NAME: &str = "e2e";
-/// On the nodes.
-const KUBECTL: &str = "kubectl --kubeconfig=/etc/kubernetes/admin.conf";
 
 type Act = fn(&Stage);
 
 struct Stage {
-    program: Program,
-    lab: Lab,
-    inventory: PathBuf,
+    cluster: LabCluster,
     /// The archive's root key, as the first `up` printed it.
     trust: String,
 }
 
 #[test]
 fn a_cluster_from_nothing_to_nothing() {
-    if !Program::can_make_labs() {
-        println!("skipped: a lab needs Linux and root");
-        return;
-    }
-    let program = Program::build();
-    let _alone = LAB.lock().unwrap_or_else(PoisonError::into_inner);
-    // An earlier run that was killed has left a lab.
-    program.run(&["lab", "down", "--name", NAME]).expect(0);
-    let before = Traces::now();
-    let stage = Stage::build(program);
+    with_labs(|program| {
+        // An earlier run that was killed has left a lab.
+        program.run(&["lab", "down", "--name", NAME]).expect(0);
+        let before = Traces::now();
+        play(&Stage::build(program));
+        before.assert_nothing_was_left();
+    });
+}
+
+fn play(stage: &Stage) {
     let acts: [(&str, Act); 12] = [
         ("all nodes are Ready", Stage::all_nodes_are_ready_and_no_pod_is_on_a_control_plane),
         ("a Service answers by its name", Stage::a_service_answers_by_its_name_from_another_node),
@@ -53,42 +47,22 @@ fn a_cluster_from_nothing_to_nothing() {
     ];
     for (name, act) in acts {
         let start = Instant::now();
-        act(&stage);
+        act(stage);
         println!("{name}: {:.0} s", start.elapsed().as_secs_f64());
     }
-    stage.program.run(&["lab", "down", "--name", NAME]).expect(0);
-    before.assert_nothing_was_left();
 }
 
 impl Stage {
     /// `lab nodes` with spare machines, then `up` on the first four, with pods that wait for the API.
     fn build(program: Program) -> Self {
-        program
-            .run(&[
-                "lab",
-                "nodes",
-                "--name",
-                NAME,
-                "--control-planes",
-                "5",
-                "--workers",
-                "2",
-                "--source",
-                "modules",
-                "--yes",
-            ])
-            .arg("--foreign-host-name")
-            .arg("w1=a-machine-of-another-name")
-            .expect(0);
-        let labs = PathBuf::from("/var/lib/rekindle-lab/labs");
-        let lab = Lab::open(&labs, NAME).unwrap();
-        let inventory = lab.dir().join("lab.toml");
-        let mut stage = Self { program, lab, inventory, trust: String::new() };
-        stage.edit(|text| without_nodes(&text, &["cp4", "cp5", "w2"]));
+        let foreign = ["--foreign-host-name", "w1=a-machine-of-another-name"];
+        let options = [&["--control-planes", "5", "--workers", "2"][..], &foreign].concat();
+        let cluster = LabCluster::machines(program, NAME, &options, &["cp4", "cp5", "w2"]);
+        let mut stage = Self { cluster, trust: String::new() };
         // As soon as the API answers, and long before every node is there.
         let first = std::thread::scope(|scope| {
             scope.spawn(|| {
-                stage.eventually("apply pods", Duration::from_secs(120), || {
+                stage.cluster.eventually("apply pods", Duration::from_secs(120), || {
                     stage.apply("cp1", &thirty_pods())
                 });
             });
@@ -100,66 +74,35 @@ impl Stage {
     }
 
     fn up(&self) -> Run {
-        self.program.run(&["up", "--output", "json", "-i"]).arg(&self.inventory)
-    }
-
-    fn edit(&self, change: impl FnOnce(String) -> String) {
-        let text = std::fs::read_to_string(&self.inventory).unwrap();
-        std::fs::write(&self.inventory, change(text)).unwrap();
-    }
-
-    /// Runs a script on a node; `None` when it fails.
-    fn on(&self, node: &str, script: &str) -> Option<String> {
-        let output = std::process::Command::new("ssh")
-            .args(self.lab.ssh_args(node).unwrap())
-            .arg(script)
-            .output()
-            .unwrap();
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
-    }
-
-    fn must(&self, node: &str, script: &str) -> String {
-        self.on(node, script).unwrap_or_else(|| panic!("{node}: `{script}` failed"))
-    }
-
-    fn kubectl(&self, arguments: &str) -> String {
-        self.must("cp1", &format!("{KUBECTL} {arguments}"))
+        self.cluster.run("up")
     }
 
     fn apply(&self, node: &str, manifest: &str) -> bool {
-        self.on(node, &format!("{KUBECTL} apply -f - <<'END'\n{manifest}\nEND\n")).is_some()
-    }
-
-    fn eventually(&self, what: &str, within: Duration, holds: impl Fn() -> bool) {
-        let deadline = Instant::now() + within;
-        while !holds() {
-            assert!(Instant::now() < deadline, "not within {within:?}: {what}");
-            std::thread::sleep(Duration::from_millis(300));
-        }
+        self.cluster.on(node, &format!("{KUBECTL} apply -f - <<'END'\n{manifest}\nEND\n")).is_ok()
     }
 
     fn all_nodes_are_ready_and_no_pod_is_on_a_control_plane(&self) {
-        let nodes = self.kubectl("get nodes --no-headers");
+        let nodes = self.cluster.kubectl("get nodes --no-headers");
         assert_eq!(nodes.lines().filter(|line| line.contains(" Ready ")).count(), 4, "{nodes}");
         assert!(nodes.contains("w1 "), "the Node has the inventory's name: {nodes}");
-        self.eventually("30 pods run", Duration::from_secs(180), || {
-            self.kubectl("get pods -l app=thirty --no-headers").matches("Running").count() == 30
+        self.cluster.eventually("30 pods run", Duration::from_secs(180), || {
+            self.cluster.kubectl("get pods -l app=thirty --no-headers").matches("Running").count() == 30
         });
-        let on = self.kubectl("get pods -l app=thirty -o jsonpath='{.items[*].spec.nodeName}'");
+        let on = self.cluster.kubectl("get pods -l app=thirty -o jsonpath='{.items[*].spec.nodeName}'");
         assert!(on.split_whitespace().all(|node| node == "w1"), "{on}");
-        self.kubectl("delete deployment thirty");
+        self.cluster.kubectl("delete deployment thirty");
     }
 
     fn a_service_answers_by_its_name_from_another_node(&self) {
         assert!(self.apply("cp1", WEB));
-        self.kubectl("rollout status deployment/web --timeout=120s");
+        self.cluster.kubectl("rollout status deployment/web --timeout=120s");
         // The node's own resolver, pointed at the cluster's DNS for one command.
         let script = "unshare -m sh -c 'echo nameserver 10.96.0.10 >/tmp/resolv.conf; mount --bind /tmp/resolv.conf /etc/resolv.conf; \
                       curl -sf -m 10 http://web.default.svc.cluster.local:8080/health'";
         for node in ["cp2", "w1"] {
             // kube-proxy programs a new Service within seconds.
-            self.eventually("the Service answers", Duration::from_secs(30), || {
-                self.on(node, script).as_deref() == Some("OK")
+            self.cluster.eventually("the Service answers", Duration::from_secs(30), || {
+                self.cluster.on(node, script).as_deref() == Ok("OK")
             });
         }
     }
@@ -170,12 +113,13 @@ impl Stage {
                       /var/lib/kubelet/config.yaml /var/lib/kubelet/kubeadm-flags.env /var/lib/kubelet/pki -printf '%p %i %T@\\n' | sort; \
                       ps -eo pid,lstart,comm | grep -E 'kube|etcd|containerd$|haproxy'";
         let nodes: Vec<String> = self.cluster_nodes();
-        nodes.iter().map(|node| format!("{node}\n{}", self.must(node, script))).collect()
+        nodes.iter().map(|node| format!("{node}\n{}", self.cluster.must(node, script))).collect()
     }
 
     fn cluster_nodes(&self) -> Vec<String> {
-        let text = std::fs::read_to_string(&self.inventory).unwrap();
-        self.lab
+        let text = std::fs::read_to_string(&self.cluster.inventory).unwrap();
+        self.cluster
+            .lab
             .nodes()
             .into_iter()
             .map(|node| node.name)
@@ -184,7 +128,7 @@ impl Stage {
     }
 
     fn generations(&self) -> usize {
-        std::fs::read_dir(self.inventory.parent().unwrap().join("archive/gen")).unwrap().count()
+        std::fs::read_dir(self.cluster.inventory.parent().unwrap().join("archive/gen")).unwrap().count()
     }
 
     fn a_second_up_changes_nothing(&self) {
@@ -199,12 +143,12 @@ impl Stage {
     fn another_machine_needs_inventory_archive_and_identity_only(&self) {
         let home = tempfile::tempdir().unwrap();
         let identity = home.path().join("identity-of-mine");
-        std::fs::copy(self.program.home().join(".config/rekindle/identity.txt"), &identity).unwrap();
+        std::fs::copy(self.cluster.program.home().join(".config/rekindle/identity.txt"), &identity).unwrap();
         // Nothing there says that this archive is the right one.
         let refused = self.up().home(home.path()).arg("--identity").arg(&identity).expect(2);
         assert!(refused.stdout.contains("--trust-on-first-use"), "{}", refused.stdout);
         let line = format!("to = \"./archive\"\ntrust = \"{}\"", self.trust);
-        self.edit(|text| text.replace("to = \"./archive\"", &line));
+        self.cluster.edit(|text| text.replace("to = \"./archive\"", &line));
         let refused = self.up().home(home.path()).expect(2);
         assert!(refused.stdout.contains("--identity FILE"), "{}", refused.stdout);
         let generations = self.generations();
@@ -216,17 +160,18 @@ impl Stage {
 
     fn plan_shows_and_changes_nothing(&self) {
         let before = self.fingerprint();
-        self.edit(|text| format!("{text}\n[kubeadm.scheduler]\nv = \"3\"\n"));
-        let run = self.program.run(&["plan", "--exit-code", "-i"]).arg(&self.inventory).expect(10);
+        self.cluster.edit(|text| format!("{text}\n[kubeadm.scheduler]\nv = \"3\"\n"));
+        let run =
+            self.cluster.program.run(&["plan", "--exit-code", "-i"]).arg(&self.cluster.inventory).expect(10);
         assert!(run.stdout.contains("write manifest of kube-scheduler"), "{}", run.stdout);
         assert!(run.stdout.contains("+  - name: v"), "the diff of kubeadm.yaml: {}", run.stdout);
         similar(&before, &self.fingerprint());
-        self.edit(|text| text.replace("\n[kubeadm.scheduler]\nv = \"3\"\n", ""));
-        self.program.run(&["plan", "--exit-code", "-i"]).arg(&self.inventory).expect(0);
+        self.cluster.edit(|text| text.replace("\n[kubeadm.scheduler]\nv = \"3\"\n", ""));
+        self.cluster.program.run(&["plan", "--exit-code", "-i"]).arg(&self.cluster.inventory).expect(0);
     }
 
     fn a_flag_is_rolled_out_one_by_one(&self) {
-        self.edit(|text| format!("{text}\n[kubeadm.api-server]\nevent-ttl = \"2h0m0s\"\n"));
+        self.cluster.edit(|text| format!("{text}\n[kubeadm.api-server]\nevent-ttl = \"2h0m0s\"\n"));
         let run = self.up().expect(0);
         // Never two apiservers at once: the next lane starts when the one before has ended.
         let lanes: Vec<String> = run
@@ -242,18 +187,19 @@ impl Stage {
         }
         assert_eq!(lanes, order);
         for node in ["cp1", "cp2", "cp3"] {
-            self.must(node, "pgrep -fa kube-apiserver | grep -q -- --event-ttl=2h0m0s");
+            self.cluster.must(node, "pgrep -fa kube-apiserver | grep -q -- --event-ttl=2h0m0s");
         }
-        assert!(self.kubectl("get cm -n kube-system kubeadm-config -o yaml").contains("event-ttl"));
+        assert!(self.cluster.kubectl("get cm -n kube-system kubeadm-config -o yaml").contains("event-ttl"));
         self.a_second_up_changes_nothing();
     }
 
     fn nobodys_change_is_rolled_back(&self) {
         // By kubeadm, by a person's hand.
-        self.must("cp1", "kubeadm certs renew all >/dev/null 2>&1");
-        self.must("cp2", "sed -i 's/--v=2//; s/- kube-scheduler$/- kube-scheduler\\n    - --v=4/' /etc/kubernetes/manifests/kube-scheduler.yaml");
-        let before =
-            self.must("cp1", "sha256sum /etc/kubernetes/pki/apiserver.crt /etc/kubernetes/admin.conf");
+        self.cluster.must("cp1", "kubeadm certs renew all >/dev/null 2>&1");
+        self.cluster.must("cp2", "sed -i 's/--v=2//; s/- kube-scheduler$/- kube-scheduler\\n    - --v=4/' /etc/kubernetes/manifests/kube-scheduler.yaml");
+        let before = self
+            .cluster
+            .must("cp1", "sha256sum /etc/kubernetes/pki/apiserver.crt /etc/kubernetes/admin.conf");
         let run = self.up().expect(0);
         assert_eq!(run.result()["changed"], 0);
         assert!(
@@ -262,35 +208,37 @@ impl Stage {
             run.stdout
         );
         assert_eq!(
-            self.must("cp1", "sha256sum /etc/kubernetes/pki/apiserver.crt /etc/kubernetes/admin.conf"),
+            self.cluster
+                .must("cp1", "sha256sum /etc/kubernetes/pki/apiserver.crt /etc/kubernetes/admin.conf"),
             before
         );
-        self.must("cp2", "grep -q -- --v=4 /etc/kubernetes/manifests/kube-scheduler.yaml");
+        self.cluster.must("cp2", "grep -q -- --v=4 /etc/kubernetes/manifests/kube-scheduler.yaml");
         self.up().arg("--overwrite").expect(0);
-        self.must("cp2", "! grep -q -- --v=4 /etc/kubernetes/manifests/kube-scheduler.yaml");
+        self.cluster.must("cp2", "! grep -q -- --v=4 /etc/kubernetes/manifests/kube-scheduler.yaml");
     }
 
     fn a_killed_control_plane_comes_back(&self) {
-        self.lab.kill("cp2").unwrap();
-        self.eventually("the API answers", Duration::from_secs(60), || {
-            self.on("cp1", &format!("{KUBECTL} --request-timeout=3s create configmap while-down")).is_some()
+        self.cluster.lab.kill("cp2").unwrap();
+        self.cluster.eventually("the API answers", Duration::from_secs(60), || {
+            self.cluster
+                .on("cp1", &format!("{KUBECTL} --request-timeout=3s create configmap while-down"))
+                .is_ok()
         });
         // A worker's haproxy leaves the dead one out: from then on every call answers, whomever it is for.
-        self.eventually("the worker's endpoint answers", Duration::from_secs(30), || {
+        self.cluster.eventually("the worker's endpoint answers", Duration::from_secs(30), || {
             let call = "curl -ksf -m 5 -o /dev/null https://api.e2e.internal:6443/readyz";
-            self.on("w1", &[call; 6].join(" && ")).is_some()
+            self.cluster.on("w1", &[call; 6].join(" && ")).is_ok()
         });
-        self.lab.start("cp2").unwrap();
-        self.eventually("its apiserver is ready", Duration::from_secs(180), || {
-            self.on("cp2", "curl -ksf -m 3 https://127.0.0.1:6443/readyz").is_some()
+        self.cluster.lab.start("cp2").unwrap();
+        self.cluster.eventually("its apiserver is ready", Duration::from_secs(180), || {
+            self.cluster.on("cp2", "curl -ksf -m 3 https://127.0.0.1:6443/readyz").is_ok()
         });
-        self.eventually("all is well", Duration::from_secs(120), || {
-            self.program.run(&["status", "-i"]).arg(&self.inventory).code() == 0
-        });
+        self.cluster
+            .eventually("all is well", Duration::from_secs(120), || self.cluster.run("status").code() == 0);
     }
 
     fn etcd_disk(&self, node: &str) -> PathBuf {
-        self.lab.host_path(node, "/var/lib/etcd").unwrap()
+        self.cluster.lab.host_path(node, "/var/lib/etcd").unwrap()
     }
 
     fn empty_etcd_disk(&self, node: &str, aside: &Path) {
@@ -299,80 +247,74 @@ impl Stage {
     }
 
     fn emptied_disks_never_form_a_cluster(&self) {
-        let aside = self.lab.dir().join("aside");
+        let aside = self.cluster.lab.dir().join("aside");
         for node in ["cp1", "cp2", "cp3"] {
-            self.lab.kill(node).unwrap();
+            self.cluster.lab.kill(node).unwrap();
         }
         for node in ["cp1", "cp2"] {
             self.empty_etcd_disk(node, &aside);
-            self.lab.start(node).unwrap();
+            self.cluster.lab.start(node).unwrap();
         }
         // Long enough for both to start and to find each other, had they been allowed to.
         let deadline = Instant::now() + Duration::from_secs(45);
         while Instant::now() < deadline {
             for node in ["cp1", "cp2"] {
                 assert!(
-                    self.on(node, "curl -ksf -m 2 https://127.0.0.1:6443/readyz").is_none(),
+                    self.cluster.on(node, "curl -ksf -m 2 https://127.0.0.1:6443/readyz").is_err(),
                     "{node} serves"
                 );
                 assert!(
-                    self.on(node, "curl -sf -m 2 http://127.0.0.1:2381/readyz").is_none(),
+                    self.cluster.on(node, "curl -sf -m 2 http://127.0.0.1:2381/readyz").is_err(),
                     "{node}: etcd serves"
                 );
             }
             std::thread::sleep(Duration::from_secs(2));
         }
-        self.lab.start("cp3").unwrap();
-        let before = self.must("cp3", "find /var/lib/etcd/member /etc/kubernetes/manifests -type f | sort");
+        self.cluster.lab.start("cp3").unwrap();
+        let before =
+            self.cluster.must("cp3", "find /var/lib/etcd/member /etc/kubernetes/manifests -type f | sort");
         let refused = self.up().expect(2);
         assert!(refused.stdout.contains("cp1, cp2: have none"), "{}", refused.stdout);
         assert!(refused.stdout.contains("rekindle rebuild"), "{}", refused.stdout);
         assert_eq!(
-            self.must("cp3", "find /var/lib/etcd/member /etc/kubernetes/manifests -type f | sort"),
+            self.cluster.must("cp3", "find /var/lib/etcd/member /etc/kubernetes/manifests -type f | sort"),
             before
         );
         // One disk comes back, for the next act.
-        self.lab.kill("cp2").unwrap();
+        self.cluster.lab.kill("cp2").unwrap();
         let member = self.etcd_disk("cp2").join("member");
         let _ = std::fs::remove_dir_all(&member);
         std::fs::rename(aside.join("cp2"), member).unwrap();
-        self.lab.start("cp2").unwrap();
+        self.cluster.lab.start("cp2").unwrap();
     }
 
     fn one_emptied_disk_comes_back_as_a_learner(&self) {
-        self.eventually("two of three are a quorum", Duration::from_secs(180), || {
-            self.on("cp3", &format!("{KUBECTL} --request-timeout=3s get configmap while-down")).is_some()
+        self.cluster.eventually("two of three are a quorum", Duration::from_secs(180), || {
+            self.cluster
+                .on("cp3", &format!("{KUBECTL} --request-timeout=3s get configmap while-down"))
+                .is_ok()
         });
         let run = self.up().expect(0);
         assert!(run.stdout.contains("add etcd member as a learner"), "{}", run.stdout);
-        self.eventually("all is well", Duration::from_secs(180), || {
-            self.program.run(&["status", "-i"]).arg(&self.inventory).code() == 0
-        });
-        self.kubectl("get configmap while-down");
+        self.cluster
+            .eventually("all is well", Duration::from_secs(180), || self.cluster.run("status").code() == 0);
+        self.cluster.kubectl("get configmap while-down");
     }
 
     fn workers_and_control_planes_are_added(&self) {
-        let address =
-            |node: &str| self.lab.nodes().into_iter().find(|found| found.name == node).unwrap().address;
         let new = format!(
             "w2 = {{ address = \"{}\" }}\ncp4 = {{ address = \"{}\", role = \"control-plane\" }}\ncp5 = {{ address = \"{}\", role = \"control-plane\" }}\n",
-            address("w2"),
-            address("cp4"),
-            address("cp5")
+            self.cluster.address("w2"),
+            self.cluster.address("cp4"),
+            self.cluster.address("cp5")
         );
-        self.edit(|text| text.replace("\n[network]", &format!("{new}\n[network]")));
+        self.cluster.edit(|text| text.replace("\n[network]", &format!("{new}\n[network]")));
         self.up().expect(0);
-        let nodes = self.kubectl("get nodes --no-headers");
+        let nodes = self.cluster.kubectl("get nodes --no-headers");
         assert_eq!(nodes.lines().filter(|line| line.contains(" Ready ")).count(), 7, "{nodes}");
-        let status: Value =
-            self.program.run(&["status", "--output", "json", "-i"]).arg(&self.inventory).expect(0).result();
+        let status = self.cluster.run("status").expect(0).result();
         assert_eq!(status["health"]["members"].as_array().unwrap().len(), 5);
     }
-}
-
-fn without_nodes(text: &str, names: &[&str]) -> String {
-    let is_one = |line: &&str| names.iter().any(|name| line.starts_with(&format!("{name} = ")));
-    text.split_inclusive('\n').filter(|line| !is_one(line)).collect()
 }
 
 fn similar(before: &str, after: &str) {

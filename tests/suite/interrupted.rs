@@ -5,23 +5,21 @@
 use crate::faults::link::Link;
 use crate::faults::site::{CONTROL_PLANES, NODES, Site};
 use crate::lab_cluster::LabCluster;
-use crate::program::{Ended, LAB, Program};
+use crate::program::{Ended, with_labs};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::sync::PoisonError;
 use std::thread::scope;
 use std::time::{Duration, Instant};
 
+type Act = fn(&Site);
+
 #[test]
 fn an_interrupted_up_ends_in_the_same_cluster() {
-    if !Program::can_make_labs() {
-        println!("skipped: a lab needs Linux and root");
-        return;
-    }
-    let program = Program::build();
-    let _alone = LAB.lock().unwrap_or_else(PoisonError::into_inner);
-    let site = Site::new(LabCluster::machines(program, "faults", &[], &[]));
-    let acts: [(&str, fn(&Site)); 6] = [
+    with_labs(|program| interrupt(&Site::new(LabCluster::machines(program, "faults", &[], &[]))));
+}
+
+fn interrupt(site: &Site) {
+    let acts: [(&str, Act); 6] = [
         ("killed before anything is sealed", killed_before_anything_is_sealed),
         ("two at once on empty machines", two_at_once_on_empty_machines),
         ("killed at steps", killed_at_steps),
@@ -31,7 +29,7 @@ fn an_interrupted_up_ends_in_the_same_cluster() {
     ];
     for (name, act) in acts {
         let start = Instant::now();
-        act(&site);
+        act(site);
         println!("{name}: {:.0} s", start.elapsed().as_secs_f64());
     }
 }

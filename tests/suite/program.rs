@@ -7,11 +7,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use tempfile::TempDir;
 
 /// Held by each test that has a lab: two at once starve each other on a small machine.
-pub static LAB: Mutex<()> = Mutex::new(());
+static LAB: Mutex<()> = Mutex::new(());
 
 /// The binary and a home that is empty at first.
 pub struct Program {
@@ -31,6 +31,17 @@ pub struct Ended {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
+}
+
+/// Runs a test that has a lab, one at a time. Where there can be none, one line says so.
+pub fn with_labs(test: impl FnOnce(Program)) {
+    if !Program::can_make_labs() {
+        println!("skipped: a lab needs Linux and root");
+        return;
+    }
+    let program = Program::build();
+    let _alone = LAB.lock().unwrap_or_else(PoisonError::into_inner);
+    test(program);
 }
 
 impl Program {

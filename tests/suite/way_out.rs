@@ -3,10 +3,9 @@
 //! The commands are the README's, section "Without rekindle".
 
 use crate::lab_cluster::{KUBECTL, LabCluster};
-use crate::program::{LAB, Program};
+use crate::program::with_labs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 /// Nodes that share a host with control groups of version 1 need to be told so.
@@ -14,24 +13,20 @@ const JOIN: &str = "--ignore-preflight-errors=SystemVerification";
 
 #[test]
 fn the_way_out_is_open() {
-    if !Program::can_make_labs() {
-        println!("skipped: a lab needs Linux and root");
-        return;
-    }
-    let program = Program::build();
-    let suite = kubeadms_own_suite();
-    let _alone = LAB.lock().unwrap_or_else(PoisonError::into_inner);
-    let options = ["--control-planes", "4", "--workers", "2"];
-    let cluster = LabCluster::machines(program, "wayout", &options, &["cp4", "w2"]);
-    cluster.run("up").expect(0);
-    let key = certificates_are_uploaded(&cluster);
-    kubeadms_own_suite_passes(&cluster, &suite);
-    a_worker_joins(&cluster);
-    a_control_plane_joins(&cluster, &key);
-    kubeadm_knows_the_certificates_and_the_version(&cluster);
-    up_leaves_alone_what_joined_and_was_renewed(&cluster);
-    what_joined_is_reset(&cluster);
-    a_node_of_ours_is_reset_and_comes_back(&cluster);
+    with_labs(|program| {
+        let suite = kubeadms_own_suite();
+        let options = ["--control-planes", "4", "--workers", "2"];
+        let cluster = LabCluster::machines(program, "wayout", &options, &["cp4", "w2"]);
+        cluster.run("up").expect(0);
+        let key = certificates_are_uploaded(&cluster);
+        kubeadms_own_suite_passes(&cluster, &suite);
+        a_worker_joins(&cluster);
+        a_control_plane_joins(&cluster, &key);
+        kubeadm_knows_the_certificates_and_the_version(&cluster);
+        up_leaves_alone_what_joined_and_was_renewed(&cluster);
+        what_joined_is_reset(&cluster);
+        a_node_of_ours_is_reset_and_comes_back(&cluster);
+    });
 }
 
 /// The test program of `k8s.io/kubernetes/test/e2e_kubeadm`, from the go.mod that the cluster's programs come from.
