@@ -13,8 +13,6 @@ use std::time::{Duration, Instant};
 
 type Act = fn(&Site);
 
-type Act = fn(&Site);
-
 #[test]
 fn an_interrupted_up_ends_in_the_same_cluster() {
     with_labs(|program| interrupt(&Site::new(LabCluster::machines(program, "faults", &[], &[]))));
