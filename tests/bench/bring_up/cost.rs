@@ -37,8 +37,8 @@ impl Cost {
         let status = child.wait().expect("a child of ours");
         let text = reader.join().expect("the reader").expect("text");
         assert!(status.success(), "rekindle up failed: {text}");
-        let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let result = events.filter(|event| event["event"] == "result").last().expect("a result");
+        let mut events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let result = events.find(|event| event["event"] == "result").expect("a result");
         for host in result["result"]["traffic"].as_object().expect("traffic").values() {
             let number = |name: &str| host[name].as_u64().expect("a number");
             cost.round_trips = cost.round_trips.max(number("round_trips"));
