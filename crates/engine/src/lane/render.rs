@@ -33,8 +33,9 @@ pub struct Unrenderable {
 /// A step with its number in what the script prints.
 pub(crate) type Numbered<'a> = (usize, &'a Step);
 
-static FUNCTIONS: LazyLock<String> =
-    LazyLock::new(|| stripped(concat!(include_str!("lane.sh"), include_str!("step.sh"))));
+static FUNCTIONS: LazyLock<String> = LazyLock::new(|| {
+    stripped(concat!(include_str!("lane.sh"), include_str!("files.sh"), include_str!("step.sh")))
+});
 
 /// What probing alone may take: it is quick, or it hangs.
 const PROBE: Duration = Duration::from_secs(60);

@@ -57,8 +57,8 @@ fn every_script_is_sound_shell() {
 #[test]
 fn shellcheck_has_no_complaint() {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
-    let files =
-        ["lane/lane.sh", "lane/step.sh", "lane/launch.sh", "blobs.sh"].map(|file| format!("{source}/{file}"));
+    let files = ["lane/lane.sh", "lane/files.sh", "lane/step.sh", "lane/launch.sh", "blobs.sh"]
+        .map(|file| format!("{source}/{file}"));
     match std::process::Command::new("shellcheck").args(["-s", "sh"]).args(files).output() {
         Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout)),
         Err(_) => println!("skipped: no shellcheck here"),
