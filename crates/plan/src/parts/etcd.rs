@@ -24,14 +24,26 @@ pub fn data(context: &Context, node: &Node) -> Vec<Step> {
     let there = Script::new(
         "for log in /var/lib/etcd/member/wal/*.wal; do [ ! -e \"$log\" ] || exit 0; done\necho 'no log of a member'\nexit 1",
     );
-    match context.growth {
-        Growth::Laid => vec![Step::run("lay etcd member", there, lay(context, node)).within(60)],
-        Growth::Added => vec![
-            Step::run("add etcd member as a learner", there, rejoin(context, node))
-                .within(300)
-                .hint("etcd must have a quorum; `rekindle status` shows the members"),
-        ],
-    }
+    let data = match context.growth {
+        Growth::Laid => Step::run("lay etcd member", there, lay(context, node)).within(60),
+        Growth::Added => Step::run("add etcd member as a learner", there, rejoin(context, node))
+            .within(300)
+            .hint("etcd must have a quorum; `rekindle status` shows the members"),
+    };
+    vec![data, without_scratch()]
+}
+
+/// A run that was killed after the member had its log did not remove what it worked with.
+fn without_scratch() -> Step {
+    const SCRATCH: &str = "/var/lib/rekindle/etcd-laying /var/lib/.etcd.laying /var/lib/rekindle/etcd-joining \
+                           /var/lib/rekindle/etcd.yaml.rejoining";
+    Step::run(
+        "remove what an interrupted run left of etcd",
+        Script::new(format!(
+            "for left in {SCRATCH}; do [ ! -e \"$left\" ] || {{ echo \"$left\"; exit 1; }}; done"
+        )),
+        Script::new(format!("rm -rf {SCRATCH}")),
+    )
 }
 
 fn lay(context: &Context, node: &Node) -> Script {
