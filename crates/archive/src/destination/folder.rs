@@ -6,7 +6,7 @@
 use super::{Destination, DestinationError, Put};
 use crate::{Name, Prefix};
 use std::fs::{self, DirBuilder, File, Metadata, Permissions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -78,15 +78,8 @@ impl Folder {
         }
     }
 
-    fn give(&self, path: &Path) -> Result<(), DestinationError> {
-        let Some((user, group)) = self.owner else { return Ok(()) };
-        std::os::unix::fs::lchown(path, Some(user), Some(group))
-            .map_err(|source| io_error("change the owner of", path, source))
-    }
-}
-
-impl Destination for Folder {
-    fn get(&self, name: &Name, limit: u64) -> Result<Option<Vec<u8>>, DestinationError> {
+    /// The file under `name`, if there is one; never through a link.
+    fn open(&self, name: &Name) -> Result<Option<(PathBuf, File)>, DestinationError> {
         let (folders, path) = self.way(name);
         for folder in &folders {
             if !self.look(folder)? {
@@ -105,19 +98,10 @@ impl Destination for Folder {
         let file = File::open(&path).map_err(|source| io_error("open", &path, source))?;
         let opened = file.metadata().map_err(|source| io_error("read", &path, source))?;
         // The file could have become a link between the two calls.
-        if !same_file(&found, &opened) {
-            return Err(wrong());
-        }
-        let too_large = || DestinationError::TooLarge { path: shown(&path), limit };
-        if opened.len() > limit {
-            return Err(too_large());
-        }
-        let mut bytes = Vec::new();
-        file.take(limit + 1).read_to_end(&mut bytes).map_err(|source| io_error("read", &path, source))?;
-        if bytes.len() as u64 > limit { Err(too_large()) } else { Ok(Some(bytes)) }
+        if same_file(&found, &opened) { Ok(Some((path, file))) } else { Err(wrong()) }
     }
 
-    fn put_new(&self, name: &Name, bytes: &[u8]) -> Result<Put, DestinationError> {
+    fn write(&self, name: &Name, from: &mut dyn io::Read) -> Result<Put, DestinationError> {
         let (folders, path) = self.way(name);
         self.make(&folders)?;
         let folder = folders.last().unwrap_or(&self.root);
@@ -127,7 +111,7 @@ impl Destination for Folder {
             .permissions(Permissions::from_mode(0o600))
             .tempfile_in(folder)
             .map_err(failed)?;
-        file.write_all(bytes).map_err(failed)?;
+        io::copy(from, &mut file).map_err(failed)?;
         if let Some((user, group)) = self.owner {
             std::os::unix::fs::fchown(file.as_file(), Some(user), Some(group)).map_err(failed)?;
         }
@@ -139,6 +123,45 @@ impl Destination for Folder {
         };
         sync(folder)?;
         Ok(put)
+    }
+
+    fn give(&self, path: &Path) -> Result<(), DestinationError> {
+        let Some((user, group)) = self.owner else { return Ok(()) };
+        std::os::unix::fs::lchown(path, Some(user), Some(group))
+            .map_err(|source| io_error("change the owner of", path, source))
+    }
+}
+
+impl Destination for Folder {
+    fn get(&self, name: &Name, limit: u64) -> Result<Option<Vec<u8>>, DestinationError> {
+        let mut bytes = Vec::new();
+        Ok(self.copy_to(name, limit, &mut bytes)?.map(|_| bytes))
+    }
+
+    fn put_new(&self, name: &Name, bytes: &[u8]) -> Result<Put, DestinationError> {
+        self.write(name, &mut &bytes[..])
+    }
+
+    fn put_new_file(&self, name: &Name, from: &Path) -> Result<Put, DestinationError> {
+        let mut file = File::open(from).map_err(|source| io_error("open", from, source))?;
+        self.write(name, &mut file)
+    }
+
+    fn copy_to(
+        &self,
+        name: &Name,
+        limit: u64,
+        to: &mut dyn io::Write,
+    ) -> Result<Option<u64>, DestinationError> {
+        let Some((path, file)) = self.open(name)? else { return Ok(None) };
+        let failed = |source| io_error("read", &path, source);
+        let too_large = || DestinationError::TooLarge { path: shown(&path), limit };
+        if file.metadata().map_err(failed)?.len() > limit {
+            return Err(too_large());
+        }
+        // It could grow while it is read.
+        let copied = io::copy(&mut file.take(limit.saturating_add(1)), to).map_err(failed)?;
+        if copied > limit { Err(too_large()) } else { Ok(Some(copied)) }
     }
 
     fn list(&self, prefix: Prefix) -> Result<Vec<Name>, DestinationError> {

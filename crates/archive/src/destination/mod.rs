@@ -7,6 +7,7 @@ pub use folder::Folder;
 use crate::{Name, Prefix};
 use std::fmt;
 use std::io;
+use std::path::Path;
 
 /// What became of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +74,24 @@ pub trait Destination: fmt::Debug + Send + Sync {
     /// # Errors
     /// Where the place cannot be written. Whatever was begun does not show under `name`.
     fn put_new(&self, name: &Name, bytes: &[u8]) -> Result<Put, DestinationError>;
+
+    /// The same with the content of the file at `from`, which is never held in memory as a whole.
+    ///
+    /// # Errors
+    /// As for [`Destination::put_new`], and where `from` cannot be read.
+    fn put_new_file(&self, name: &Name, from: &Path) -> Result<Put, DestinationError>;
+
+    /// Copies the bytes under `name` into `to`, piece by piece, at most `limit` of them. Returns how many there
+    /// were, `None` where there are none.
+    ///
+    /// # Errors
+    /// As for [`Destination::get`], and where `to` takes no more.
+    fn copy_to(
+        &self,
+        name: &Name,
+        limit: u64,
+        to: &mut dyn io::Write,
+    ) -> Result<Option<u64>, DestinationError>;
 
     /// The names of the archive below `prefix`, in any order; what is not a name of the archive is left out.
     ///

@@ -5,6 +5,8 @@ use archive::{
     Put, ROOT_KEY_ENTRY, Recipient, RootKey, RootPublic, Sealed, Sealing, Secret, Stamp,
 };
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
 use std::sync::{Arc, Barrier, Mutex};
 
 /// Clones are the same place.
@@ -131,6 +133,16 @@ impl Destination for Memory {
             state.files.insert(name.to_string(), kept.to_vec());
             Ok(Put::Written)
         })
+    }
+
+    fn put_new_file(&self, name: &Name, from: &Path) -> Result<Put, DestinationError> {
+        self.put_new(name, &std::fs::read(from).unwrap())
+    }
+
+    fn copy_to(&self, name: &Name, limit: u64, to: &mut dyn Write) -> Result<Option<u64>, DestinationError> {
+        let Some(bytes) = self.get(name, limit)? else { return Ok(None) };
+        to.write_all(&bytes).map_err(|error| DestinationError::Other(error.into()))?;
+        Ok(Some(bytes.len() as u64))
     }
 
     fn list(&self, prefix: Prefix) -> Result<Vec<Name>, DestinationError> {
