@@ -216,6 +216,10 @@ fn scripts_are_posix_and_clean() {
         .collect();
     scripts.push(("survey".into(), plan::ask::survey::survey().script));
     scripts.push(("health".into(), plan::ask::health::health(&cluster("stacked-3.toml")).script));
+    let stacked = cluster("stacked-3.toml");
+    scripts.extend(
+        stacked.control_planes().take(1).map(|node| ("capture".into(), plan::capture::capture(node))),
+    );
     let folder = tempfile::tempdir().unwrap();
     let mut paths = Vec::new();
     let mut seen = std::collections::BTreeSet::new();
