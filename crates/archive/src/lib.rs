@@ -32,7 +32,7 @@ mod signed;
 mod standing;
 mod survey;
 
-pub use destination::{Destination, DestinationError, Folder, Put};
+pub use destination::{Credentials, Destination, DestinationError, Folder, Put, S3, S3Settings};
 pub use digest::{Digest, NotADigest};
 pub use epoch::Claim;
 pub use error::{Error, Fault};

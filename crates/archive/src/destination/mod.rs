@@ -1,8 +1,10 @@
 //! A place that keeps bytes under the archive's names: what one must do, and nothing of what they mean.
 
 mod folder;
+mod s3;
 
 pub use folder::Folder;
+pub use s3::{Credentials, S3, S3Error, S3Settings};
 
 use crate::{Name, Prefix};
 use std::fmt;

@@ -5,6 +5,8 @@ mod crash;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod fault_proxy;
+#[cfg(test)]
 mod folder;
 #[cfg(test)]
 mod golden;
@@ -16,6 +18,12 @@ mod order;
 mod place;
 #[cfg(test)]
 mod recover;
+#[cfg(test)]
+mod s3;
+#[cfg(test)]
+mod s3_faults;
+#[cfg(test)]
+mod s3_server;
 #[cfg(test)]
 mod seal;
 #[cfg(test)]
