@@ -11,6 +11,8 @@ mod golden;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod nodes;
+#[cfg(test)]
 mod order;
 #[cfg(test)]
 mod place;
@@ -18,5 +20,7 @@ mod place;
 mod recover;
 #[cfg(test)]
 mod seal;
+#[cfg(test)]
+mod snapshot;
 #[cfg(test)]
 mod trust;
