@@ -1,6 +1,7 @@
 //! What can go wrong, as values; [`Error::hint`] says what a person can do about it.
 
 use crate::{Claim, DestinationError, ManifestId, READER, RootPublic};
+use std::io;
 
 /// Why the archive cannot do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -230,6 +231,57 @@ pub enum Error {
         /// The object.
         name: String,
     },
+    /// A file of this machine, or a stream, cannot be used.
+    #[error("cannot {act} {path}")]
+    File {
+        /// What was tried.
+        act: &'static str,
+        /// The file, the folder, or what the stream is.
+        path: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The folder for a capture holds something already.
+    #[error("{path} is not empty, and a capture needs a folder of its own")]
+    SpoolUsed {
+        /// The folder.
+        path: String,
+    },
+    /// A captured snapshot set is none that a reader would take.
+    #[error("the captured snapshot set cannot be published")]
+    Draft(#[source] Fault),
+    /// A newer epoch was claimed since: this cluster was rebuilt elsewhere, or restored.
+    #[error("epoch {newest} was claimed, and this is of epoch {epoch}")]
+    Fenced {
+        /// The epoch of what was to be published.
+        epoch: u64,
+        /// The newest epoch.
+        newest: u64,
+    },
+    /// The key may not sign this.
+    #[error("the newest identity set does not let {key} sign a {what} as {node} in epoch {epoch}")]
+    NotDelegated {
+        /// The key.
+        key: RootPublic,
+        /// `snapshot` or `proof`.
+        what: &'static str,
+        /// In whose name.
+        node: String,
+        /// The epoch.
+        epoch: u64,
+    },
+    /// No such generation.
+    #[error("the archive has no snapshot set {0}")]
+    NoSnapshot(ManifestId),
+    /// A generation that must not be used.
+    #[error("the snapshot set {id} is not used: {why}")]
+    Suspect {
+        /// The snapshot set.
+        id: ManifestId,
+        /// What is wrong with it.
+        why: String,
+    },
     /// age or zstd failed where it should not.
     #[error("cannot encrypt: {0}")]
     Encrypt(String),
@@ -268,6 +320,20 @@ pub enum Fault {
     /// It is not of the kind that was expected.
     #[error("it is not a document of the kind `{0}`")]
     Kind(&'static str),
+    /// It names an identity set that is not here.
+    #[error("it names the identity set {0}, which is not of this archive and epoch")]
+    Identity(ManifestId),
+    /// It is sealed to other recipients than its identity set says.
+    #[error("it is sealed to other recipients than its identity set names")]
+    Recipients,
+    /// Its signer may not sign this.
+    #[error("{key} may not sign it as {node}")]
+    NotDelegated {
+        /// The key.
+        key: RootPublic,
+        /// In whose name it is.
+        node: String,
+    },
     /// The bytes are not those that the manifest names.
     #[error("its digest is another")]
     Digest,
@@ -299,6 +365,9 @@ impl Error {
             Self::Moved { .. } => "somebody sealed at the same time: run the command again".into(),
             Self::Rivals { .. } => {
                 "write the right one as `trust` under [archive]: the kit and the first `up` name it".into()
+            }
+            Self::NotDelegated { .. } => {
+                "run `rekindle archive seal`: it gives each control plane a key of the newest epoch".into()
             }
             Self::Occupied { .. } => {
                 "another command made it at the same time: run the command again, it goes on with that one".into()

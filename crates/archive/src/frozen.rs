@@ -24,6 +24,7 @@ fn public() -> IdentityPublic {
         born: true,
         cluster: cluster(),
         created: "2026-11-24T12:00:00Z".into(),
+        delegations: Vec::new(),
         encryption_keys: [("key1".to_owned(), Digest::of(b"key1"))].into(),
         epoch: 3,
         kubernetes: "1.36.3".into(),

@@ -10,7 +10,9 @@
 //! the only randomness is what age draws for its keys.
 
 mod canonical;
+mod cipher;
 mod compose;
+mod delegation;
 pub mod destination;
 mod digest;
 mod entries;
@@ -19,33 +21,47 @@ mod error;
 mod format;
 #[cfg(test)]
 mod frozen;
+mod generations;
 mod identity;
 mod key;
 mod manifest;
 mod names;
 mod open;
+mod proof;
 mod publish;
+mod recall;
 mod recipient;
 mod seal;
 mod secret;
 mod signed;
+mod snapshot;
+mod spool;
 mod standing;
 mod survey;
+mod upload;
 
 pub use destination::{Credentials, Destination, DestinationError, Folder, Put, S3, S3Settings};
+pub use delegation::{Delegation, MAY_PROOF, MAY_SNAPSHOT};
 pub use digest::{Digest, NotADigest};
+pub use entries::SNAPSHOT_ENTRY;
 pub use epoch::Claim;
 pub use error::{Error, Fault};
 pub use format::READER;
+pub use generations::{Generation, Generations};
 pub use identity::{Identities, NewIdentity};
-pub use key::{ROOT_KEY_ENTRY, RootKey, RootPublic};
-pub use manifest::{Cluster, IdentityPublic, ManifestId, Object};
+pub use key::{ROOT_KEY_ENTRY, RootKey, RootPublic, SigningKey};
+pub use manifest::{Cluster, IdentityManifest, IdentityPublic, ManifestId, Object};
 pub use names::{Name, Prefix};
 pub use open::Opened;
+pub use proof::{Level, Proof, Proven};
+pub use recall::OpenedSnapshot;
 pub use recipient::Recipient;
 pub use seal::{Sealed, Sealing, Stamp};
 pub use secret::Secret;
+pub use snapshot::{Signer, SnapshotPublic};
+pub use spool::{Capture, Spooled, spool};
 pub use standing::{Head, Holding, Rejected, Standing, Trust, Unread};
+pub use upload::{Mended, Published};
 
 /// The places of one archive, in the order in which they are asked and written.
 #[derive(Debug)]

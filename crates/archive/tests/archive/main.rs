@@ -13,6 +13,8 @@ mod golden;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod nodes;
+#[cfg(test)]
 mod order;
 #[cfg(test)]
 mod place;
@@ -26,5 +28,7 @@ mod s3_faults;
 mod s3_server;
 #[cfg(test)]
 mod seal;
+#[cfg(test)]
+mod snapshot;
 #[cfg(test)]
 mod trust;
