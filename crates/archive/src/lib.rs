@@ -40,8 +40,8 @@ mod standing;
 mod survey;
 mod upload;
 
-pub use destination::{Credentials, Destination, DestinationError, Folder, Put, S3, S3Settings};
 pub use delegation::{Delegation, MAY_PROOF, MAY_SNAPSHOT};
+pub use destination::{Credentials, Destination, DestinationError, Folder, Put, S3, S3Settings};
 pub use digest::{Digest, NotADigest};
 pub use entries::SNAPSHOT_ENTRY;
 pub use epoch::Claim;

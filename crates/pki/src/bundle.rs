@@ -10,6 +10,7 @@ use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject as _;
 use secrecy::ExposeSecret as _;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use time::OffsetDateTime;
 
 /// A bundle as the archive keeps it: logical name → text. Names that are not a bundle's are left alone.
@@ -106,9 +107,8 @@ impl Bundle {
             entries.insert(ROOT_KEY.into(), mint_signing_key(entropy)?);
         }
         for node in cluster.control_planes() {
-            let name = format!("{DELEGATED}{}.key", node.name);
-            if !entries.contains_key(&name) {
-                entries.insert(name, mint_signing_key(entropy)?);
+            if let Entry::Vacant(place) = entries.entry(format!("{DELEGATED}{}.key", node.name)) {
+                place.insert(mint_signing_key(entropy)?);
             }
         }
         Self::from_entries(&entries)

@@ -83,6 +83,7 @@ fn up(file: &str, cgroup: u8, growth: Growth) -> Plan {
         patches: &patches,
         cgroups: Cgroups::of(&cluster, &answers),
         growth,
+        snapshots: None,
     };
     plan::up(&context).unwrap()
 }
@@ -216,10 +217,9 @@ fn scripts_are_posix_and_clean() {
         .collect();
     scripts.push(("survey".into(), plan::ask::survey::survey().script));
     scripts.push(("health".into(), plan::ask::health::health(&cluster("stacked-3.toml")).script));
-    let stacked = cluster("stacked-3.toml");
-    scripts.extend(
-        stacked.control_planes().take(1).map(|node| ("capture".into(), plan::capture::capture(node))),
-    );
+    scripts.push(("capture".into(), plan::capture::capture("10.0.0.11".parse().unwrap())));
+    scripts.push(("last".into(), plan::capture::last().script));
+    scripts.push(("taken".into(), plan::capture::taken(1_700_000_000)));
     let folder = tempfile::tempdir().unwrap();
     let mut paths = Vec::new();
     let mut seen = std::collections::BTreeSet::new();

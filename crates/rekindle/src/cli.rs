@@ -68,6 +68,14 @@ pub enum Command {
     /// Ask the cluster how it is.
     #[command(after_help = "Example:\n  rekindle status -i prod.toml")]
     Status(Cluster),
+    /// Seal a snapshot of etcd now: taken and proven on a control plane, published at every destination.
+    #[command(after_help = "Examples:
+  rekindle snapshot -i prod.toml
+  rekindle snapshot -i prod.toml --node cp2")]
+    Snapshot(Snapshot),
+    /// What the archive holds, and how to get it out.
+    #[command(subcommand)]
+    Archive(ArchiveCommand),
     /// Write a kubeconfig that works from here.
     #[command(
         after_help = "Example:\n  rekindle kubeconfig -i prod.toml > ~/.kube/prod && chmod 600 ~/.kube/prod"
@@ -84,6 +92,9 @@ pub enum Command {
     /// Programs and images: fetch or build them beforehand, export them to a folder.
     #[command(subcommand)]
     Artifacts(ArtifactsCommand),
+    /// What a control plane's own units run.
+    #[command(subcommand, hide = true)]
+    Node(NodeCommand),
     /// Print the JSON Schema of the inventory, for editors.
     Schema,
     /// Print a completion script.
@@ -153,6 +164,81 @@ pub struct Plan {
     /// Exit with 10 where there are changes.
     #[arg(long)]
     pub exit_code: bool,
+}
+
+/// `snapshot`.
+#[derive(Debug, Args)]
+pub struct Snapshot {
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: Cluster,
+    /// The control plane on which it is taken, instead of the first that can.
+    #[arg(long, value_name = "NODE")]
+    pub node: Option<String>,
+}
+
+/// What opens an archive; no node is asked.
+#[derive(Clone, Debug, Args)]
+pub struct Opening {
+    /// The inventory.
+    #[command(flatten)]
+    pub file: InventoryFile,
+    /// An age identity that opens the archive; may be given more than once.
+    #[arg(long, value_name = "FILE", env = "REKINDLE_IDENTITY", value_delimiter = ':')]
+    pub identity: Vec<PathBuf>,
+    /// Believe the archive's root key although no `trust` line names it.
+    #[arg(long)]
+    pub trust_on_first_use: bool,
+}
+
+/// `node`: the units that `up` writes on control planes.
+#[derive(Debug, Subcommand)]
+pub enum NodeCommand {
+    /// Ask the archive for its newest identity set.
+    Look,
+    /// Take a snapshot of etcd, prove and encrypt it.
+    Capture,
+    /// Publish it.
+    Upload,
+}
+
+/// `archive`.
+#[derive(Debug, Subcommand)]
+pub enum ArchiveCommand {
+    /// List every generation: age, revision, what was proven, where it lies. Needs no identity.
+    #[command(after_help = "Example:\n  rekindle archive list -i prod.toml")]
+    List(Opening),
+    /// Show what is in a generation: every entry with its size.
+    #[command(after_help = "Examples:
+  rekindle archive show -i prod.toml             the newest
+  rekindle archive show -i prod.toml 1-770-ab12  one of the list")]
+    Show {
+        /// What opens it.
+        #[command(flatten)]
+        opening: Opening,
+        /// The generation: its name in the list, or the beginning of it. Default: the newest.
+        generation: Option<String>,
+    },
+    /// Take entries out of a generation, into files that only you can read.
+    #[command(after_help = "Examples:
+  rekindle archive extract -i prod.toml --all ./recovered
+  rekindle archive extract -i prod.toml --name etcd/snapshot.db ./recovered")]
+    Extract {
+        /// What opens it.
+        #[command(flatten)]
+        opening: Opening,
+        /// The generation; default: the newest.
+        #[arg(long, value_name = "GEN")]
+        generation: Option<String>,
+        /// The entry; may be given more than once.
+        #[arg(long, value_name = "ENTRY", required_unless_present = "all")]
+        name: Vec<String>,
+        /// All entries.
+        #[arg(long, conflicts_with = "name")]
+        all: bool,
+        /// A new or empty folder.
+        to: PathBuf,
+    },
 }
 
 /// `kubeconfig`.

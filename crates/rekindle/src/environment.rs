@@ -1,5 +1,6 @@
 //! What the environment says, read once: whose files these are, where they belong, how to reach out.
 
+use crate::failure::{Failure, file_error};
 use std::path::{Path, PathBuf};
 
 /// The user who called us, and their folders. Under sudo that is the caller, not root.
@@ -84,6 +85,23 @@ impl Environment {
         }
         std::fs::DirBuilder::new().mode(0o700).create(folder)?;
         self.give(folder)
+    }
+
+    /// A folder (0700) that is gone after the run. What killed runs left is removed on the way.
+    pub fn scratch(&self, what: &str) -> Result<tempfile::TempDir, Failure> {
+        let folder = self.cache.join("scratch");
+        let failed = |error| file_error("cannot be made", &folder, &error);
+        self.make_folder(&folder).map_err(failed)?;
+        for entry in std::fs::read_dir(&folder).map_err(failed)?.flatten() {
+            let name = entry.file_name();
+            let process = name.to_str().and_then(|name| name.split('.').nth(1)?.parse::<u32>().ok());
+            if process.is_some_and(|process| !Path::new(&format!("/proc/{process}")).exists()) {
+                // It is in nobody's way.
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
+        let prefix = format!("{what}.{}.", std::process::id());
+        tempfile::Builder::new().prefix(&prefix).tempdir_in(&folder).map_err(failed)
     }
 
     /// Writes a file of the user's at once, with its final mode.

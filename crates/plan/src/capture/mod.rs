@@ -1,9 +1,10 @@
 //! Taking a snapshot of etcd: one script for the operator's connection and for a node's own timer, and what its
 //! facts say of the snapshot.
 
-use inventory::Node;
+use crate::parts::etcd::CTL;
 use std::collections::BTreeMap;
-use step::{Script, Unreadable};
+use std::net::IpAddr;
+use step::{Ask, Output, Script, Unreadable};
 
 /// A snapshot that was taken, restored in scratch and booted, as the node told of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,13 +34,32 @@ pub struct Captured {
     pub nodes: BTreeMap<String, String>,
 }
 
-/// The script, for one node that has an etcd member. The snapshot comes on its standard output; its standard error
-/// is for [`Captured::read`].
-pub fn capture(node: &Node) -> Script {
-    let address = crate::kubeadm::host_port(&node.address.to_string(), 2379);
-    let address = address.trim_end_matches(":2379");
-    Script::new(format!("set -eu\n{}", include_str!("capture.sh"))).set("ADDRESS", address)
+/// The script, for the node with this address, which has an etcd member. The snapshot comes on its standard output;
+/// its standard error is for [`Captured::read`].
+pub fn capture(address: IpAddr) -> Script {
+    let address = match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    };
+    Script::new(format!("set -eu\n{}", include_str!("capture.sh"))).set("ADDRESS", &address)
 }
+
+/// When a control plane last took a snapshot: seconds since 1970 by its clock, 0 where none did. The key lies in
+/// etcd beside the API's own.
+pub fn last() -> Ask<i64> {
+    let parse = |output: &Output| {
+        let text = output.stdout.trim();
+        if text.is_empty() { Ok(0) } else { text.parse().map_err(|_| Unreadable(text.to_owned())) }
+    };
+    Ask { script: Script::new(format!("{CTL}ctl get {LAST} --print-value-only")), parse }
+}
+
+/// Says that a snapshot was taken at `now`.
+pub fn taken(now: i64) -> Script {
+    Script::new(format!("{CTL}ctl put {LAST} \"$NOW\"")).set("NOW", &now.to_string())
+}
+
+const LAST: &str = "rekindle/snapshot/last";
 
 impl Captured {
     /// Understands what the script said.

@@ -1,5 +1,6 @@
 //! A file a verb.
 
+pub mod archive;
 pub mod artifacts;
 pub mod check;
 pub mod init;
@@ -7,5 +8,6 @@ pub mod kubeconfig;
 pub mod kubectl;
 pub mod lab;
 pub mod plan;
+pub mod snapshot;
 pub mod status;
 pub mod up;

@@ -176,6 +176,7 @@ fn make_plan(
         patches: &local.patches,
         cgroups: Cgroups::of(cluster, &session.answers),
         growth,
+        snapshots: None,
     };
     plan::up(&context).map_err(|error| Failure::because(&error).exit(Exit::Bug))
 }
