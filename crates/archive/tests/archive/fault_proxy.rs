@@ -56,8 +56,12 @@ impl Proxy {
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let state = shared.clone();
-                // A client that went away is no news.
-                std::thread::spawn(move || drop(serve(client, &state)));
+                std::thread::spawn(move || {
+                    // A client that went away is no news where it was made to.
+                    if let Err(error) = serve(client, &state) {
+                        println!("the proxy: {error}");
+                    }
+                });
             }
         });
         Self { address, state }

@@ -181,6 +181,10 @@ impl S3 {
         })
     }
 
+    fn is_there(&self, name: &Name) -> Result<bool, S3Error> {
+        Ok(self.begin(self.key(name))?.is_some())
+    }
+
     /// Writes with `put` until it is done, refused, or was tried often enough.
     fn write<F>(&self, name: &Name, bytes: u64, put: impl Fn(Key) -> F) -> Result<Put, DestinationError>
     where
@@ -189,18 +193,23 @@ impl S3 {
         let wrong = |error| failed("write", &self.path(name), error);
         for attempt in 1.. {
             let last = attempt >= TRIES;
-            match self.run(bytes, put(self.key(name))).map_err(wrong)? {
-                Outcome::Written => return Ok(Put::Written),
-                // Taken, unless the one who was first did not come through: S3 says the same while he writes.
-                Outcome::Taken if self.begin(self.key(name)).map_err(wrong)?.is_some() => {
-                    return Ok(Put::Existed);
-                }
+            let outcome = self.run(bytes, put(self.key(name))).map_err(wrong)?;
+            if let Outcome::Written = outcome {
+                return Ok(Put::Written);
+            }
+            // Taken, or an answer was lost: of this write, of the one before it, or because the server closes a
+            // connection on which it refuses a body. What lies there now decides, and the caller compares it.
+            if self.is_there(name).map_err(wrong)? {
+                return Ok(Put::Existed);
+            }
+            match outcome {
+                Outcome::Again(error) if last => return Err(wrong(error)),
+                // S3 also says so while another writes, who then did not come through.
                 Outcome::Taken if last => {
                     let said = "the name is taken, and nothing lies under it".to_owned();
                     return Err(wrong(S3Error::Answer { said }));
                 }
-                Outcome::Again(error) if last => return Err(wrong(error)),
-                Outcome::Taken | Outcome::Again(_) => std::thread::sleep(PAUSE * attempt),
+                _ => std::thread::sleep(PAUSE * attempt),
             }
         }
         Ok(Put::Existed)
@@ -235,6 +244,7 @@ impl Destination for S3 {
                 match store.put_opts(&key, payload, PutOptions::from(PutMode::Create)).await {
                     Ok(_) => Ok(Outcome::Written),
                     Err(StoreError::AlreadyExists { .. }) => Ok(Outcome::Taken),
+                    Err(error @ StoreError::Generic { .. }) => Ok(Outcome::Again(told(&error).into())),
                     Err(error) => Err(told(&error).into()),
                 }
             }
@@ -246,6 +256,10 @@ impl Destination for S3 {
         let (size, digest) = client::sum(from).map_err(unread)?;
         if size > MAX_PUT {
             return Err(DestinationError::TooLarge { path: from.display().to_string(), limit: MAX_PUT });
+        }
+        // Rather than send all of it to be told.
+        if self.is_there(name).map_err(|error| failed("write", &self.path(name), error))? {
+            return Ok(Put::Existed);
         }
         let mut headers = HeaderMap::new();
         headers.insert("if-none-match", HeaderValue::from_static("*"));
