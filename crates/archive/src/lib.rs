@@ -18,6 +18,7 @@ mod digest;
 mod entries;
 mod epoch;
 mod error;
+mod fault;
 mod format;
 #[cfg(test)]
 mod frozen;
@@ -45,7 +46,8 @@ pub use destination::{Destination, DestinationError, Folder, Put};
 pub use digest::{Digest, NotADigest};
 pub use entries::SNAPSHOT_ENTRY;
 pub use epoch::Claim;
-pub use error::{Error, Fault};
+pub use error::Error;
+pub use fault::Fault;
 pub use format::READER;
 pub use generations::{Generation, Generations};
 pub use identity::{Identities, NewIdentity};

@@ -23,4 +23,6 @@ mod seal;
 #[cfg(test)]
 mod snapshot;
 #[cfg(test)]
+mod stolen;
+#[cfg(test)]
 mod trust;
