@@ -2,8 +2,10 @@
 //!
 //! An [`Archive`] is a set of [`Destination`]s that hold the same bytes. [`Archive::state`] says what lies there
 //! and needs no key; [`Archive::open_identity`] gives back what was sealed; [`Archive::seal_identity`] adds a
-//! generation when its content changed, and returns only after it was read back. The format is written down in
-//! `FORMAT.md` beside this crate.
+//! generation when its content changed, and returns only after it was read back. Between two seals nodes add
+//! snapshots of etcd: [`spool`] encrypts one, [`Archive::publish_snapshot`] signs it with a key that the identity
+//! set delegates, [`Archive::prove`] notes what was tried with it, [`Archive::generations`] says what there is, and
+//! [`Archive::open_snapshot`] gives one back. The format is written down in `FORMAT.md` beside this crate.
 //!
 //! Nothing that is read is trusted: names are parsed and never joined to a path, sizes are bounded, a signature
 //! is checked before anything is decrypted, and a digest before anything is believed. There is no clock here;
