@@ -2,8 +2,10 @@
 //!
 //! An [`Archive`] is a set of [`Destination`]s that hold the same bytes. [`Archive::state`] says what lies there
 //! and needs no key; [`Archive::open_identity`] gives back what was sealed; [`Archive::seal_identity`] adds a
-//! generation when its content changed, and returns only after it was read back. The format is written down in
-//! `FORMAT.md` beside this crate.
+//! generation when its content changed, and returns only after it was read back. Between two seals nodes add
+//! snapshots of etcd: [`spool`] encrypts one, [`Archive::publish_snapshot`] signs it with a key that the identity
+//! set delegates, [`Archive::prove`] notes what was tried with it, [`Archive::generations`] says what there is, and
+//! [`Archive::open_snapshot`] gives one back. The format is written down in `FORMAT.md` beside this crate.
 //!
 //! Nothing that is read is trusted: names are parsed and never joined to a path, sizes are bounded, a signature
 //! is checked before anything is decrypted, and a digest before anything is believed. There is no clock here;
@@ -18,6 +20,7 @@ mod digest;
 mod entries;
 mod epoch;
 mod error;
+mod fault;
 mod format;
 #[cfg(test)]
 mod frozen;
@@ -45,7 +48,8 @@ pub use destination::{Credentials, Destination, DestinationError, Folder, Put, S
 pub use digest::{Digest, NotADigest};
 pub use entries::SNAPSHOT_ENTRY;
 pub use epoch::Claim;
-pub use error::{Error, Fault};
+pub use error::Error;
+pub use fault::Fault;
 pub use format::READER;
 pub use generations::{Generation, Generations};
 pub use identity::{Identities, NewIdentity};

@@ -22,7 +22,7 @@ fn open(place: &Memory, identities: &Identities) -> Result<BTreeMap<String, Vec<
 }
 
 /// The value as canonical JSON, written without the crate's own code.
-fn canonical(value: &Value) -> String {
+pub fn canonical(value: &Value) -> String {
     match value {
         Value::Array(items) => {
             format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(","))
@@ -37,7 +37,7 @@ fn canonical(value: &Value) -> String {
     }
 }
 
-fn sign(body: &Value, seed: u8) -> Vec<u8> {
+pub fn sign(body: &Value, seed: u8) -> Vec<u8> {
     let key = Ed25519KeyPair::from_pkcs8_maybe_unchecked(root_key(seed).expose()).unwrap();
     let signature = key.sign(canonical(body).as_bytes());
     let hex: String = signature.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();

@@ -31,4 +31,6 @@ mod seal;
 #[cfg(test)]
 mod snapshot;
 #[cfg(test)]
+mod stolen;
+#[cfg(test)]
 mod trust;

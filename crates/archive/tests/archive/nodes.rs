@@ -69,7 +69,7 @@ impl Nodes {
         revision: u64,
         snapshot: &mut dyn std::io::Read,
     ) -> Result<(PathBuf, Spooled), Error> {
-        let folder = TempDir::new_in(self.dir.path()).unwrap().keep();
+        let folder = TempDir::new_in(self.dir.path()).unwrap().keep().join("spool");
         let spooled = spool(
             Capture {
                 identity: &self.identity,
