@@ -26,6 +26,10 @@ pub struct Environment {
     pub user: String,
     /// This machine's name.
     pub host: String,
+    /// `AWS_ACCESS_KEY_ID` and what belongs to it: for this run, never for a node.
+    pub s3: Option<archive::Credentials>,
+    /// This program's own file, for nodes of the same platform.
+    pub program: Option<PathBuf>,
     /// `NO_COLOR` is set.
     pub no_colour: bool,
     /// Whether we are root.
@@ -37,6 +41,7 @@ impl Environment {
     pub fn read() -> Self {
         let var = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let number = |name: &str| var(name).and_then(|value| value.to_str()?.parse::<u32>().ok());
+        let text = |name: &str| var(name).and_then(|value| value.into_string().ok());
         let root = effective_user() == Some(0);
         let caller = number("SUDO_UID").zip(number("SUDO_GID")).filter(|(user, _)| root && *user != 0);
         let caller_home = caller.and_then(|(user, _)| home_of(user));
@@ -60,6 +65,14 @@ impl Environment {
             user: user.map_or_else(|| "unknown".into(), |name| name.to_string_lossy().into_owned()),
             host: std::fs::read_to_string("/proc/sys/kernel/hostname")
                 .map_or_else(|_| "unknown".into(), |name| name.trim().to_owned()),
+            s3: text("AWS_ACCESS_KEY_ID").zip(text("AWS_SECRET_ACCESS_KEY")).map(|(id, secret)| {
+                archive::Credentials::Keys {
+                    id,
+                    secret: archive::Secret::new(secret),
+                    token: text("AWS_SESSION_TOKEN").map(archive::Secret::new),
+                }
+            }),
+            program: std::env::current_exe().ok(),
             no_colour: var("NO_COLOR").is_some(),
             root,
             home,

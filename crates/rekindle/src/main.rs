@@ -3,6 +3,7 @@
 
 mod cli;
 mod commands;
+mod destinations;
 mod environment;
 mod failure;
 mod loaded;

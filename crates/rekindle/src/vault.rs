@@ -2,12 +2,13 @@
 
 mod generations;
 
+use crate::destinations;
 use crate::environment::Environment;
 use crate::failure::{Failure, chain, file_error};
 use crate::loaded::{Loaded, LocalFiles};
 use archive::{
-    Archive, Delegation, Destination, Folder, Identities, MAY_PROOF, MAY_SNAPSHOT, NewIdentity, Opened,
-    Recipient, RootKey, RootPublic, Sealed, Sealing, Secret, Stamp, Standing, Trust,
+    Archive, Delegation, Identities, MAY_PROOF, MAY_SNAPSHOT, NewIdentity, Opened, Recipient, RootKey,
+    RootPublic, Sealed, Sealing, Secret, Stamp, Standing, Trust,
 };
 use pki::{Bundle, Ca, ExposeSecret};
 use std::collections::BTreeMap;
@@ -103,12 +104,8 @@ impl Vault {
         environment: &Environment,
     ) -> Result<Self, Failure> {
         let settings = &loaded.cluster().archive;
-        let folder =
-            |path: &Path| Box::new(Folder::new(environment.path(&loaded.folder, path), environment.owner));
-        let destinations = settings.to.iter().map(|to| match to {
-            inventory::Destination::Folder(path) => folder(path) as Box<dyn Destination>,
-        });
-        let archive = Archive::at(destinations.collect()).map_err(|error| failure(&error))?;
+        let places = destinations::all(loaded, environment)?;
+        let archive = Archive::at(places).map_err(|error| failure(&error))?;
         let own_identity = environment.config.join("identity.txt");
         let identity_files = if !identity.is_empty() {
             identity.to_vec()

@@ -1,7 +1,7 @@
 //! What runs on a control plane, by the units that `up` wrote: `look` asks the archive, `capture` takes a snapshot
 //! and encrypts it, `upload` publishes it. Each sees only what it needs; none has a key that opens anything.
 
-mod settings;
+pub mod settings;
 
 use settings::Settings;
 
