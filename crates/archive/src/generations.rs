@@ -9,7 +9,7 @@ use crate::signed::{self, MAX_DOCUMENT};
 use crate::snapshot::{Signer, Snapshot, SnapshotPublic};
 use crate::standing::{Rejected, Unread};
 use crate::survey::Known;
-use crate::{Archive, Destination, DestinationError, Error, Fault, Name, Prefix, RootPublic, Trust};
+use crate::{Archive, Destination, DestinationError, Digest, Error, Fault, Name, Prefix, RootPublic, Trust};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A revision that is so far above all that others signed is a mistake or a forgery. A rebuild raises etcd's
@@ -146,7 +146,10 @@ pub(crate) struct Snapshots {
     pub sets: BTreeMap<ManifestId, Snapshot>,
     /// The destinations that hold a set's manifest, by index.
     pub holders: BTreeMap<ManifestId, BTreeSet<usize>>,
-    pub proofs: Vec<Document>,
+    /// By what was proven, and by the digest of the file.
+    proofs: BTreeMap<ManifestId, BTreeMap<Digest, Document>>,
+    /// The highest revision that a signer gave in an epoch. Many manifests are no work here.
+    highest: BTreeMap<u64, BTreeMap<Signer, u64>>,
     names: Vec<String>,
     rejected: Vec<Rejected>,
     unread: Vec<Unread>,
@@ -165,6 +168,10 @@ impl Snapshots {
             let Some(bytes) = self.get(index, destination, &name) else { continue };
             match Snapshot::read(&name, &bytes, root, &known.manifests) {
                 Ok(Some(snapshot)) => {
+                    let revision = snapshot.public.revision;
+                    let of_epoch = self.highest.entry(snapshot.public.epoch).or_default();
+                    let highest = of_epoch.entry(snapshot.signed_by()).or_default();
+                    *highest = revision.max(*highest);
                     self.holders.entry(snapshot.id).or_default().insert(index);
                     self.sets.insert(snapshot.id, snapshot);
                 }
@@ -185,13 +192,11 @@ impl Snapshots {
         let root = &known.holding.root;
         for name in names {
             let Some(bytes) = self.get(index, destination, &name) else { continue };
-            if let Some(same) = self.proofs.iter_mut().find(|it| it.name == name && it.bytes == bytes) {
-                same.holders.insert(index);
-                continue;
-            }
             match Proof::read(&name, &bytes, root, &known.manifests, &self.sets) {
                 Ok(Some(proven)) => {
-                    self.proofs.push(Document { name, bytes, proven, holders: [index].into() });
+                    let same = self.proofs.entry(proven.proof.manifest).or_default();
+                    let document = Document { name, proven, holders: BTreeSet::new(), bytes };
+                    same.entry(Digest::of(&document.bytes)).or_insert(document).holders.insert(index);
                 }
                 // Its set is gone, or lies where nobody answered.
                 Ok(None) => {}
@@ -228,9 +233,8 @@ impl Snapshots {
     /// Why a set is never the newest and never used.
     pub fn suspect(&self, snapshot: &Snapshot) -> Option<String> {
         let (epoch, signer) = (snapshot.public.epoch, snapshot.signed_by());
-        let others =
-            self.sets.values().filter(|other| other.public.epoch == epoch && other.signed_by() != signer);
-        let highest = others.map(|other| other.public.revision).max()?;
+        let others = self.highest.get(&epoch)?.iter().filter(|(other, _)| **other != signer);
+        let highest = *others.map(|(_, highest)| highest).max()?;
         let revision = snapshot.public.revision;
         (revision > highest.saturating_add(LEAP)).then(|| {
             format!(
@@ -250,7 +254,7 @@ impl Snapshots {
 
     /// What was proven of a set.
     pub fn proofs_of(&self, id: &ManifestId) -> impl Iterator<Item = &Document> {
-        self.proofs.iter().filter(move |document| document.proven.proof.manifest == *id)
+        self.proofs.get(id).into_iter().flat_map(BTreeMap::values)
     }
 
     pub fn generations(&self, known: &Known) -> Generations {
