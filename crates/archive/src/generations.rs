@@ -61,6 +61,8 @@ pub struct Generations {
     pub rejected: Vec<Rejected>,
     /// Destinations that did not answer.
     pub unread: Vec<Unread>,
+    /// All destinations, in their order.
+    pub asked: Vec<String>,
 }
 
 impl Generations {
@@ -270,6 +272,7 @@ impl Snapshots {
             heads: self.heads().into_iter().map(|head| head.id).collect(),
             rejected: self.rejected.clone(),
             unread: self.unread.clone(),
+            asked: self.names.clone(),
         }
     }
 
