@@ -282,6 +282,22 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// Retention lets nothing go.
+    #[error("nothing is removed: {why}")]
+    Kept {
+        /// Why not.
+        why: String,
+    },
+    /// Too few destinations took the record of what goes.
+    #[error("only {held} of {all} destinations took the record of what goes, and nothing was removed: {}", failed.join("; "))]
+    NoPruneRecord {
+        /// How many hold it.
+        held: usize,
+        /// How many there are.
+        all: usize,
+        /// What the others said.
+        failed: Vec<String>,
+    },
     /// age or zstd failed where it should not.
     #[error("cannot encrypt: {0}")]
     Encrypt(String),

@@ -5,6 +5,7 @@ use crate::delegation::MAY_SNAPSHOT;
 use crate::error::chain;
 use crate::manifest::ManifestId;
 use crate::proof::{Level, Proof, Proven};
+use crate::prune::Record;
 use crate::signed::{self, MAX_DOCUMENT};
 use crate::snapshot::{Signer, Snapshot, SnapshotPublic};
 use crate::standing::{Rejected, Unread};
@@ -107,7 +108,8 @@ impl Archive {
                 continue;
             }
             match list(destination.as_ref()) {
-                Ok((manifests, more)) => {
+                Ok((manifests, more, records)) => {
+                    found.take_record(index, destination.as_ref(), records, known)?;
                     found.take(index, destination.as_ref(), manifests, known)?;
                     proofs.push((index, more));
                 }
@@ -122,15 +124,21 @@ impl Archive {
     }
 }
 
-/// The names of snapshot sets and of proofs.
-fn list(destination: &dyn Destination) -> Result<(Vec<Name>, Vec<Name>), DestinationError> {
+type Listed = (Vec<Name>, Vec<Name>, Vec<u64>);
+
+/// The names of snapshot sets, of proofs, and the numbers of records, the newest first.
+fn list(destination: &dyn Destination) -> Result<Listed, DestinationError> {
     let mut manifests = destination.list(Prefix::Generations)?;
     manifests.retain(|name| matches!(name, Name::Manifest { revision: 1.., .. }));
     manifests.sort();
     let mut proofs = destination.list(Prefix::Proofs)?;
     proofs.retain(|name| matches!(name, Name::Proof { .. }));
     proofs.sort();
-    Ok((manifests, proofs))
+    let records = destination.list(Prefix::Prunes)?.into_iter();
+    let mut records: Vec<u64> =
+        records.filter_map(|name| if let Name::Prune(number) = name { Some(number) } else { None }).collect();
+    records.sort_by_key(|number| std::cmp::Reverse(*number));
+    Ok((manifests, proofs, records))
 }
 
 /// A proof as it lies there.
@@ -150,6 +158,8 @@ pub(crate) struct Snapshots {
     pub holders: BTreeMap<ManifestId, BTreeSet<usize>>,
     /// By what was proven, and by the digest of the file.
     proofs: BTreeMap<ManifestId, BTreeMap<Digest, Document>>,
+    /// The newest record of what was removed.
+    pub pruned: Option<Record>,
     /// The highest revision that a signer gave in an epoch. Many manifests are no work here.
     highest: BTreeMap<u64, BTreeMap<Signer, u64>>,
     names: Vec<String>,
@@ -208,6 +218,30 @@ impl Snapshots {
         Ok(())
     }
 
+    /// The newest record here that the root key signed.
+    fn take_record(
+        &mut self,
+        index: usize,
+        destination: &dyn Destination,
+        numbers: Vec<u64>,
+        known: &Known,
+    ) -> Result<(), Error> {
+        let root = &known.holding.root;
+        let newest = self.pruned.as_ref().map_or(0, |record| record.number);
+        for number in numbers.into_iter().take_while(|number| *number > newest) {
+            let name = Name::Prune(number);
+            let Some(bytes) = self.get(index, destination, &name) else { continue };
+            match Record::read(number, &bytes, root) {
+                Ok(record) => {
+                    self.pruned = Some(record);
+                    break;
+                }
+                Err(fault) => self.refuse(index, &name, fault, by(&bytes, root))?,
+            }
+        }
+        Ok(())
+    }
+
     fn get(&mut self, index: usize, destination: &dyn Destination, name: &Name) -> Option<Vec<u8>> {
         let why = match destination.get(name, MAX_DOCUMENT) {
             Ok(Some(bytes)) => return Some(bytes),
@@ -249,8 +283,10 @@ impl Snapshots {
     pub fn heads(&self) -> Vec<&Snapshot> {
         let sound: Vec<&Snapshot> =
             self.sets.values().filter(|snapshot| self.suspect(snapshot).is_none()).collect();
+        // A set whose child was removed is no head.
+        let removed = self.pruned.iter().flat_map(|record| &record.parents);
         let parents: BTreeSet<&ManifestId> =
-            sound.iter().flat_map(|snapshot| &snapshot.public.parents).collect();
+            sound.iter().flat_map(|snapshot| &snapshot.public.parents).chain(removed).collect();
         sound.into_iter().filter(|snapshot| !parents.contains(&snapshot.id)).collect()
     }
 

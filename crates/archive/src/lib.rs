@@ -31,6 +31,7 @@ mod manifest;
 mod names;
 mod open;
 mod proof;
+mod prune;
 mod publish;
 mod recall;
 mod recipient;
@@ -59,6 +60,7 @@ pub use manifest::{Cluster, IdentityManifest, IdentityPublic, ManifestId, Object
 pub use names::{Name, Prefix};
 pub use open::Opened;
 pub use proof::{Level, Proof, Proven};
+pub use prune::Pruned;
 pub use recall::OpenedSnapshot;
 pub use recipient::Recipient;
 pub use retention::{Keep, Retention, retain};

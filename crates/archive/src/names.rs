@@ -32,6 +32,8 @@ pub enum Name {
         /// Tells the proofs of one set apart: 1 to 64 of `a-z 0-9 -`, the first no `-`.
         run: String,
     },
+    /// `prune/<n>.json`: the signed record of what was removed.
+    Prune(u64),
 }
 
 /// What can be listed.
@@ -43,6 +45,8 @@ pub enum Prefix {
     Epochs,
     /// `proof/`
     Proofs,
+    /// `prune/`
+    Prunes,
 }
 
 impl Prefix {
@@ -52,6 +56,7 @@ impl Prefix {
             Self::Generations => "gen/",
             Self::Epochs => "epoch/",
             Self::Proofs => "proof/",
+            Self::Prunes => "prune/",
         }
     }
 }
@@ -75,6 +80,7 @@ impl fmt::Display for Name {
             Self::Manifest { epoch, revision, tag } => write!(f, "gen/{epoch}-{revision}-{tag}.json"),
             Self::Epoch(epoch) => write!(f, "epoch/{epoch}.json"),
             Self::Proof { tag, run } => write!(f, "proof/{tag}-{run}.json"),
+            Self::Prune(number) => write!(f, "prune/{number}.json"),
         }
     }
 }
@@ -91,14 +97,17 @@ impl FromStr for Name {
                 Some(("objects", rest)) => rest.get(3..).and_then(|hex| hex.parse().ok()).map(Self::Object),
                 Some(("gen", rest)) => manifest(rest),
                 Some(("proof", rest)) => proof(rest),
-                Some(("epoch", rest)) => {
-                    rest.strip_suffix(".json").and_then(|n| n.parse().ok()).map(Self::Epoch)
-                }
+                Some(("epoch", rest)) => number(rest).map(Self::Epoch),
+                Some(("prune", rest)) => number(rest).map(Self::Prune),
                 _ => None,
             },
         };
         name.filter(|name| name.to_string() == text).ok_or(Fault::Misnamed)
     }
+}
+
+fn number(rest: &str) -> Option<u64> {
+    rest.strip_suffix(".json")?.parse().ok()
 }
 
 fn manifest(rest: &str) -> Option<Name> {
@@ -167,6 +176,7 @@ mod tests {
             "gen/12-90071992-ffffffff.json",
             "epoch/1.json",
             "proof/0a1b2c3d-7-of-cp1.json",
+            "prune/7.json",
         ];
         for text in good {
             assert_eq!(text.parse::<Name>().expect(text).to_string(), text);
@@ -185,6 +195,7 @@ mod tests {
             "gen/99999999999999999999-0-0a1b2c3d.json",
             "epoch/-1.json",
             "epoch/1",
+            "prune/07.json",
             "proof/0a1b2c3d-.json",
             "proof/0a1b2c3d--x.json",
             "proof/0a1b2c3d-X.json",

@@ -197,7 +197,7 @@ pub(crate) fn get(destination: &dyn Destination, name: &Name, limit: u64) -> Res
 }
 
 /// Names of people and machines as every terminal shows them.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let kept = |char: char| if char == ' ' || char.is_ascii_graphic() { char } else { '?' };
     let text: String = text.chars().take(255).map(kept).collect();
     if text.is_empty() { "unknown".to_owned() } else { text }

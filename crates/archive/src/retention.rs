@@ -12,7 +12,7 @@ use time::{Duration, OffsetDateTime, UtcOffset};
 /// So long after it was taken somebody may still be copying it to another destination.
 const YOUNG: Duration = Duration::DAY;
 /// Below this no rule goes: so many generations, and the newest of so many days.
-const FLOOR: Keep = Keep { last: 3, daily: 7, monthly: 0 };
+const FLOOR: (u32, u32) = (3, 7);
 /// A clock that is further from the newest generation than this is wrong.
 const STRANGE: Duration = Duration::days(400);
 
@@ -119,11 +119,8 @@ struct Judge<'a> {
 
 impl<'a> Judge<'a> {
     fn new(generations: &'a Generations, keep: Keep, now: OffsetDateTime) -> Self {
-        let rule = Keep {
-            last: keep.last.max(FLOOR.last),
-            daily: keep.daily.max(FLOOR.daily),
-            monthly: keep.monthly.max(FLOOR.monthly),
-        };
+        let rule =
+            Keep { last: keep.last.max(FLOOR.0), daily: keep.daily.max(FLOOR.1), monthly: keep.monthly };
         let all = &generations.all;
         let mut judge = Self {
             all,

@@ -164,6 +164,20 @@ impl Destination for Folder {
         if copied > limit { Err(too_large()) } else { Ok(Some(copied)) }
     }
 
+    fn remove(&self, name: &Name) -> Result<(), DestinationError> {
+        let (folders, path) = self.way(name);
+        for folder in &folders {
+            if !self.look(folder)? {
+                return Ok(());
+            }
+        }
+        match fs::remove_file(&path) {
+            Ok(()) => sync(folders.last().unwrap_or(&self.root)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(io_error("remove", &path, source)),
+        }
+    }
+
     fn list(&self, prefix: Prefix) -> Result<Vec<Name>, DestinationError> {
         let folder = self.root.join(prefix.as_str().trim_end_matches('/'));
         if !self.look(&self.root)? || !self.look(&folder)? {

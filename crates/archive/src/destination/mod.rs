@@ -95,6 +95,12 @@ pub trait Destination: fmt::Debug + Send + Sync {
         to: &mut dyn io::Write,
     ) -> Result<Option<u64>, DestinationError>;
 
+    /// Removes what lies under `name`; nothing there is as good. Gone for good on return.
+    ///
+    /// # Errors
+    /// Where the place does not allow it.
+    fn remove(&self, name: &Name) -> Result<(), DestinationError>;
+
     /// The names of the archive below `prefix`, in any order; what is not a name of the archive is left out.
     ///
     /// # Errors

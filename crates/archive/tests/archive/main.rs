@@ -19,6 +19,8 @@ mod order;
 #[cfg(test)]
 mod place;
 #[cfg(test)]
+mod prune;
+#[cfg(test)]
 mod recover;
 #[cfg(test)]
 mod s3;

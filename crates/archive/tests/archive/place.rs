@@ -20,7 +20,7 @@ pub struct Memory {
 struct State {
     files: BTreeMap<String, Vec<u8>>,
     puts: usize,
-    /// After so many writes all that follow fail.
+    /// After so many writes and removals all that follow fail.
     puts_left: Option<usize>,
     down: bool,
     /// Keeps half of each write that it acknowledges.
@@ -143,6 +143,18 @@ impl Destination for Memory {
         let Some(bytes) = self.get(name, limit)? else { return Ok(None) };
         to.write_all(&bytes).map_err(|error| DestinationError::Other(error.into()))?;
         Ok(Some(bytes.len() as u64))
+    }
+
+    fn remove(&self, name: &Name) -> Result<(), DestinationError> {
+        self.with(|state| {
+            if state.down || state.puts_left == Some(0) {
+                return Err(broken("no route to host"));
+            }
+            state.puts += 1;
+            state.puts_left = state.puts_left.map(|left| left - 1);
+            state.files.remove(&name.to_string());
+            Ok(())
+        })
     }
 
     fn list(&self, prefix: Prefix) -> Result<Vec<Name>, DestinationError> {

@@ -313,6 +313,17 @@ impl Destination for S3 {
         Ok(Some(copied))
     }
 
+    fn remove(&self, name: &Name) -> Result<(), DestinationError> {
+        let (store, key) = (self.store.clone(), self.key(name));
+        let removed = self.run(0, async move {
+            match store.delete(&key).await {
+                Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
+                Err(error) => Err(S3Error::from(told(&error))),
+            }
+        });
+        removed.map_err(|error| failed("remove", &self.path(name), error))
+    }
+
     fn list(&self, prefix: Prefix) -> Result<Vec<Name>, DestinationError> {
         let path = format!("{}/{}", self.url, prefix.as_str());
         let below = self.prefix.clone().join(prefix.as_str().trim_end_matches('/'));
