@@ -36,7 +36,7 @@ pub(crate) fn entries(cluster: &Cluster) -> Vec<(String, String)> {
         }
         for (key, value) in keys {
             match value {
-                Value::Table(table) if section == "nodes" || key == "ca" => entries.extend(
+                Value::Table(table) if section == "nodes" || key == "ca" || key == "keep" => entries.extend(
                     table
                         .into_iter()
                         .map(|(inner, value)| (format!("{section}.{key}.{inner}"), value.to_string())),
@@ -135,7 +135,15 @@ fn archive(archive: &Archive) -> Vec<(String, Value)> {
         ("recipients", list(&archive.recipients)),
         ("trust", archive.trust.as_deref().map(Into::into)),
         ("every", archive.every.map(|every| duration_text(every).into())),
+        ("keep", Some(keep(archive.keep))),
     ])
+}
+
+fn keep(keep: Keep) -> Value {
+    let Keep { last, daily, monthly } = keep;
+    let number = |number: u32| Some(i64::from(number).into());
+    let keys = keys([("last", number(last)), ("daily", number(daily)), ("monthly", number(monthly))]);
+    Value::Table(keys.into_iter().collect())
 }
 
 /// A folder of the operator's by its path, anything else with all that is so of it.

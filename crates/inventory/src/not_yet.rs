@@ -41,7 +41,4 @@ pub(crate) fn refuse(raw: &Raw, found: &mut Found) {
     for at in roles.filter(|at| at.value == Role::Etcd) {
         not_yet(&at.span, "an external etcd", "leave these nodes out: etcd then runs on the control planes");
     }
-    if let Some(at) = &raw.archive.keep {
-        not_yet(&at.span, "pruning the archive", "leave `keep` out: everything is kept");
-    }
 }

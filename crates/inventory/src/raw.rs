@@ -162,7 +162,7 @@ pub(crate) struct RawArchive {
     pub recipients: Option<At<OneOrMany>>,
     /// How often nodes take a snapshot: "10m".
     pub every: Option<At<String>>,
-    /// How many snapshots are kept.
+    /// How many generations `archive prune` keeps; default { last = 48, daily = 14, monthly = 6 }.
     pub keep: Option<At<RawKeep>>,
     /// The archive's root public key, as the first `up` prints it.
     pub trust: Option<At<String>>,
@@ -172,9 +172,9 @@ pub(crate) struct RawArchive {
 #[derive(Debug, Default, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub(crate) struct RawKeep {
-    /// The newest ones.
+    /// The newest ones, 3 at least.
     pub last: Option<At<u32>>,
-    /// One for each of so many days.
+    /// One for each of so many days, 7 at least.
     pub daily: Option<At<u32>>,
     /// One for each of so many months.
     pub monthly: Option<At<u32>>,

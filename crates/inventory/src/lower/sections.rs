@@ -7,7 +7,7 @@ use crate::document::Document;
 use crate::error::Mistake;
 use crate::form::{Argument, At, Named, OneOrMany, Overlay};
 use crate::parse::Found;
-use crate::raw::{RawApi, RawArchive, RawArtifacts, RawKubeadm, RawNetwork, RawPki, RawSsh};
+use crate::raw::{RawApi, RawArchive, RawArtifacts, RawKeep, RawKubeadm, RawNetwork, RawPki, RawSsh};
 use crate::value;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
@@ -114,6 +114,27 @@ pub(super) fn archive(raw: &RawArchive, found: &mut Found) -> Archive {
         recipients,
         trust: raw.trust.as_ref().and_then(|at| found.take(at.text(), trust)),
         every: raw.every.as_ref().and_then(|at| found.take(at.text(), value::duration)),
+        keep: raw.keep.as_ref().map_or_else(Keep::default, |at| keep(&at.value, found)),
+    }
+}
+
+/// Below 3 generations and 7 days nothing goes, so less is a mistake and not a wish.
+fn keep(raw: &RawKeep, found: &mut Found) -> Keep {
+    let Keep { last, daily, monthly } = Keep::default();
+    let mut value = |at: &Option<At<u32>>, default: u32, least: u32, what: &str| match at {
+        Some(at) if at.value < least => {
+            let says = format!("`keep` has {} {what}", at.value);
+            let expected = format!("{least} at least are always kept");
+            found.errors.push(Mistake::new(at.span.clone(), says, expected));
+            default
+        }
+        Some(at) => at.value,
+        None => default,
+    };
+    Keep {
+        last: value(&raw.last, last, 3, "of the last generations"),
+        daily: value(&raw.daily, daily, 7, "days"),
+        monthly: value(&raw.monthly, monthly, 0, "months"),
     }
 }
 
