@@ -1,5 +1,9 @@
 //! The words of the command line.
 
+mod archive;
+
+pub use archive::{ArchiveCommand, RecipientsCommand};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -200,45 +204,6 @@ pub enum NodeCommand {
     Capture,
     /// Publish it.
     Upload,
-}
-
-/// `archive`.
-#[derive(Debug, Subcommand)]
-pub enum ArchiveCommand {
-    /// List every generation: age, revision, what was proven, where it lies. Needs no identity.
-    #[command(after_help = "Example:\n  rekindle archive list -i prod.toml")]
-    List(Opening),
-    /// Show what is in a generation: every entry with its size.
-    #[command(after_help = "Examples:
-  rekindle archive show -i prod.toml             the newest
-  rekindle archive show -i prod.toml 1-770-ab12  one of the list")]
-    Show {
-        /// What opens it.
-        #[command(flatten)]
-        opening: Opening,
-        /// The generation: its name in the list, or the beginning of it. Default: the newest.
-        generation: Option<String>,
-    },
-    /// Take entries out of a generation, into files that only you can read.
-    #[command(after_help = "Examples:
-  rekindle archive extract -i prod.toml --all ./recovered
-  rekindle archive extract -i prod.toml --name etcd/snapshot.db ./recovered")]
-    Extract {
-        /// What opens it.
-        #[command(flatten)]
-        opening: Opening,
-        /// The generation; default: the newest.
-        #[arg(long, value_name = "GEN")]
-        generation: Option<String>,
-        /// The entry; may be given more than once.
-        #[arg(long, value_name = "ENTRY", required_unless_present = "all")]
-        name: Vec<String>,
-        /// All entries.
-        #[arg(long, conflicts_with = "name")]
-        all: bool,
-        /// A new or empty folder.
-        to: PathBuf,
-    },
 }
 
 /// `kubeconfig`.

@@ -218,6 +218,38 @@ impl Vault {
         self.archive.seal_identity(&sealing).map_err(|error| failure(&error))
     }
 
+    /// Who can open the newest identity set. Needs no identity.
+    pub fn sealed_to(&self) -> Result<Vec<String>, Failure> {
+        match self.archive.state(&self.trust).map_err(|error| failure(&error))? {
+            Standing::Holds(holding) => Ok(holding.newest.public.recipients),
+            Standing::Empty => {
+                Err(Failure::refused("there is no archive yet").hint("the first `rekindle up` makes it"))
+            }
+        }
+    }
+
+    /// Seals the newest identity set anew, the same but for who can open it.
+    pub fn seal_to(&self, recipients: &[String], stamp: &Stamp) -> Result<Sealed, Failure> {
+        let opened =
+            self.archive.open_identity(&self.identities()?, &self.trust).map_err(|error| failure(&error))?;
+        let parse = |text: &String| text.parse::<Recipient>().map_err(|error| failure(&error));
+        let public = &opened.public;
+        let sealing = Sealing {
+            cluster: &public.cluster,
+            kubernetes: &public.kubernetes,
+            public_keys: &public.public_keys,
+            encryption_keys: &public.encryption_keys,
+            entries: &opened.entries,
+            facts: &opened.facts,
+            recipients: &recipients.iter().map(parse).collect::<Result<Vec<_>, _>>()?,
+            delegations: &public.delegations,
+            previous: Some(&opened),
+            born: opened.holding.born,
+            stamp: *stamp,
+        };
+        self.archive.seal_identity(&sealing).map_err(|error| failure(&error))
+    }
+
     /// Seals that etcd had a quorum.
     pub fn seal_born(
         &self,

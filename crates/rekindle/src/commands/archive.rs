@@ -1,4 +1,7 @@
-//! `archive`: what lies at the destinations, and how it comes out. No node is asked.
+//! `archive`: what lies at the destinations, how it comes out, and what goes. No node is asked.
+
+mod prune;
+mod recipients;
 
 use crate::cli::{ArchiveCommand, Opening};
 use crate::environment::Environment;
@@ -23,6 +26,12 @@ pub fn run(command: &ArchiveCommand, environment: &Environment, report: &Reporte
         ArchiveCommand::List(opening) => list(&vault(opening, environment, report)?, report),
         ArchiveCommand::Show { opening, generation } => {
             show(&vault(opening, environment, report)?, generation.as_deref(), environment, report)
+        }
+        ArchiveCommand::Recipients(command) => recipients::run(command, environment, report),
+        ArchiveCommand::Prune { opening, yes } => {
+            let loaded = Loaded::read(&opening.file.inventory, report)?;
+            let vault = Vault::new(&loaded, &opening.identity, opening.trust_on_first_use, environment)?;
+            prune::run(&vault, loaded.cluster().archive.keep, *yes, environment, report)
         }
         ArchiveCommand::Extract { opening, generation, name, all, to } => {
             let vault = vault(opening, environment, report)?;

@@ -133,12 +133,11 @@ fn same_payload(remembered: &Remembered, session: &Session) -> Option<Payload> {
     remembered.payload.clone().filter(|_| same)
 }
 
+/// What makes the snapshots, and the program for it with its digest.
+type Units = (Option<Snapshots>, Option<(Digest, PathBuf)>);
+
 /// What the nodes' timers are made from, and this program for them.
-fn snapshots(
-    session: &Session,
-    bundle: &Bundle,
-    environment: &Environment,
-) -> Result<(Option<Snapshots>, Option<(Digest, PathBuf)>), Failure> {
+fn snapshots(session: &Session, bundle: &Bundle, environment: &Environment) -> Result<Units, Failure> {
     let by_nodes = |to: &inventory::Destination| to.from == inventory::Writer::Nodes;
     if !session.cluster().archive.to.iter().any(by_nodes) {
         return Ok((None, None));
@@ -309,6 +308,7 @@ fn shows_quorum(event: &Event) -> bool {
         if title == plan::QUORUM)
 }
 
-fn stamp<'a>(created: &'a str, environment: &'a Environment) -> Stamp<'a> {
+/// Who seals, and when.
+pub fn stamp<'a>(created: &'a str, environment: &'a Environment) -> Stamp<'a> {
     Stamp { created, rekindle: env!("CARGO_PKG_VERSION"), holder: &environment.user, host: &environment.host }
 }

@@ -3,8 +3,8 @@
 use super::{Vault, failure};
 use crate::failure::Failure;
 use archive::{
-    Generation, Generations, IdentityManifest, Level, ManifestId, Opened, OpenedSnapshot, Proof, Published,
-    RootKey, Secret, Trust,
+    Generation, Generations, IdentityManifest, Level, ManifestId, Opened, OpenedSnapshot, Proof, Pruned,
+    Published, Retention, RootKey, Secret, Stamp, Trust,
 };
 use pki::{Bundle, ExposeSecret};
 use std::collections::BTreeMap;
@@ -87,6 +87,13 @@ impl Vault {
         let run = format!("{}-{run}", level.to_string().to_lowercase());
         let proof = Proof { by, level, manifest: *id, run, seconds, what, when };
         self.archive.prove(&proof, &signing.key, &signing.trust()).map(drop).map_err(|error| failure(&error))
+    }
+
+    /// Removes what `retention` says goes, signed with the root key of the newest identity set.
+    pub fn prune(&self, retention: &Retention, stamp: &Stamp) -> Result<Pruned, Failure> {
+        let remembered = self.open()?.ok_or_else(|| Failure::refused("there is no archive"))?;
+        let key = Secret::new(remembered.bundle.root_key().expose_secret().as_bytes());
+        self.archive.prune(retention, &key, stamp).map_err(|error| failure(&error))
     }
 
     /// The generation whose name begins with `wanted`, or the newest.
