@@ -1,5 +1,6 @@
 //! Two writers at once: forks are kept and shown, and of two beginnings one goes on.
 
+use crate::nodes::{Nodes, ONE, TWO, db, generations};
 use crate::place::{Memory, STAMP, plain, root, root_key, set};
 use archive::{Error, Secret, Standing, Trust};
 use std::sync::Barrier;
@@ -143,4 +144,34 @@ fn somebody_elses_seal_in_between_is_seen() {
         matches!(error, Error::Moved { opened, newest } if (opened, newest) == (sealed.id, born.id)),
         "{error}"
     );
+}
+
+#[test]
+fn two_nodes_at_once_fork_at_most_and_lose_nothing() {
+    let mut forks = 0;
+    for round in 0..200 {
+        let place = Memory::new("memory");
+        let nodes = Nodes::sealed_at(&place.archive());
+        let barrier = Barrier::new(2);
+        // Every other time neither has seen the other's; else it is as it happens.
+        place.meet(round % 2 == 0);
+        let run = |node, revision| {
+            barrier.wait();
+            nodes.publish(&place.archive(), node, revision).unwrap().id
+        };
+        let (one, two) = thread::scope(|scope| {
+            let (one, two) = (scope.spawn(|| run(ONE, 1000)), scope.spawn(|| run(TWO, 1001)));
+            (one.join().unwrap(), two.join().unwrap())
+        });
+        place.meet(false);
+        let found = generations(&place.archive());
+        assert_eq!((found.all.len(), found.newest().unwrap().id), (2, two), "round {round}");
+        let heads = found.heads.len();
+        assert!(round % 2 == 1 || heads == 2, "both had to be heads");
+        forks += usize::from(heads == 2);
+        assert_eq!(nodes.open(&place.archive(), &one).unwrap().1, db(1000));
+        let next = nodes.publish(&place.archive(), ONE, 1002).unwrap();
+        assert_eq!(generations(&place.archive()).heads, [next.id], "the next names both");
+    }
+    assert!(forks >= 100);
 }
