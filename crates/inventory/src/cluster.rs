@@ -1,6 +1,7 @@
 //! The validated cluster: what the rest of the program knows of an inventory. Every default is filled in
 //! and every value was checked, so nothing downstream checks again.
 
+use crate::Keep;
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use semver::Version;
@@ -247,23 +248,6 @@ pub struct Archive {
     pub every: Option<Duration>,
     /// How many generations `archive prune` keeps.
     pub keep: Keep,
-}
-
-/// How many generations are kept, of those that count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Keep {
-    /// The newest ones.
-    pub last: u32,
-    /// One for each of so many days.
-    pub daily: u32,
-    /// One for each of so many months.
-    pub monthly: u32,
-}
-
-impl Default for Keep {
-    fn default() -> Self {
-        Self { last: 48, daily: 14, monthly: 6 }
-    }
 }
 
 /// One place for the archive.

@@ -1,5 +1,6 @@
 //! A cluster as TOML with every default written out: what `check` prints, and what changes are seen by.
 
+use crate::Keep;
 use crate::cluster::*;
 use crate::value::duration_text;
 use serde::Serialize;

@@ -24,6 +24,7 @@ pub mod cluster;
 mod effective;
 mod error;
 mod example;
+mod keep;
 mod schema;
 
 pub use change::{Key, KeyChange, Kind, changes};
@@ -31,6 +32,7 @@ pub use cluster::*;
 pub use effective::effective;
 pub use error::{Mistake, Mistakes, Severity};
 pub use example::{ExampleNode, commented_example};
+pub use keep::Keep;
 pub use parse::{Parsed, parse};
 pub use schema::schema;
 

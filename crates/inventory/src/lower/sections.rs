@@ -2,6 +2,7 @@
 
 use super::destinations::destinations;
 use super::{SSH_PORT, USER};
+use crate::Keep;
 use crate::cluster::*;
 use crate::document::Document;
 use crate::error::Mistake;
