@@ -5,6 +5,7 @@
 //! [`step::Plan`] without any choice left goes out.
 
 pub mod ask;
+pub mod drill;
 pub mod kubeadm;
 mod parts;
 mod payload;
