@@ -65,7 +65,7 @@ pub enum Purpose<'a> {
     Prove,
     /// To run kubectl with these arguments: the output and exit status are kubectl's.
     Ask(&'a [String]),
-    /// To list all objects: `rekindle` understands the output.
+    /// To list all objects: [`crate::export`] understands the output.
     Export,
 }
 

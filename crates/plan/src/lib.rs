@@ -6,6 +6,7 @@
 
 pub mod ask;
 pub mod drill;
+pub mod export;
 pub mod kubeadm;
 mod parts;
 mod payload;

@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod environment;
 mod failure;
+mod generation;
 mod loaded;
 mod payload;
 mod report;
@@ -52,6 +53,12 @@ async fn run(cli: &Cli, environment: &Environment, report: &Reporter) -> Result<
         Command::Kubeconfig(args) => commands::kubeconfig::run(args, environment, report)?,
         // kubectl's own exit status is the answer.
         Command::Kubectl(args) => return commands::kubectl::run(args, environment, report).await,
+        Command::Drill(args) => commands::drill::run(args, environment, report).await?,
+        // kubectl's, too.
+        Command::At(args) => return commands::at::run(args, environment, report).await,
+        Command::Archive(cli::Archive::Export { generation, to }) => {
+            commands::export::run(generation, to, environment, report).await?
+        }
         Command::Lab(command) => return commands::lab::run(command, environment, report).await,
         Command::Artifacts(command) => commands::artifacts::run(command, environment, report).await?,
         Command::Schema => {

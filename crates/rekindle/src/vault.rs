@@ -39,6 +39,10 @@ pub struct Remembered {
     pub payload: Option<plan::Payload>,
     /// Host keys by node.
     pub host_keys: BTreeMap<String, String>,
+    /// Files that arguments name, by their path on the control planes.
+    pub files: BTreeMap<String, pki::Secret>,
+    /// kubeadm patches by file name.
+    pub patches: BTreeMap<String, String>,
 }
 
 /// Who will be able to open the archive.
@@ -311,7 +315,14 @@ fn remembered(opened: Opened) -> Result<Remembered, Failure> {
         text(INVENTORY).and_then(|text| inventory::parse(INVENTORY, &text).ok()).map(|parsed| parsed.cluster);
     let payload = text(PAYLOAD).and_then(|json| serde_json::from_str(&json).ok());
     let host_keys = text(HOST_KEYS).and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
-    Ok(Remembered { bundle, cluster, payload, host_keys, opened })
+    let below = |folder: &'static str| {
+        let own =
+            opened.entries.iter().filter_map(move |(name, entry)| Some((name.strip_prefix(folder)?, entry)));
+        own.map(|(name, entry)| (name.to_owned(), String::from_utf8_lossy(entry.expose()).into_owned()))
+    };
+    let files = below(FILES).map(|(name, text)| (format!("/{name}"), text.into())).collect();
+    let patches = below(PATCHES).collect();
+    Ok(Remembered { bundle, cluster, payload, host_keys, files, patches, opened })
 }
 
 fn failure(error: &archive::Error) -> Failure {

@@ -240,11 +240,14 @@ while [ -s "$SCRATCH/pages" ]; do
 				if (number in whole) print "served", kind[number], items[number] + 0
 				else { sub(/^  "message": "/, "", why[number]); print "unlisted", kind[number], substr(why[number], 1, 300) }
 		}' $(cat "$SCRATCH/answers") >"$SCRATCH/counts"
-	[ "$MODE" = export ] || cat "$SCRATCH/counts"
+	cat "$SCRATCH/counts"
 	rm -f "$SCRATCH/lists"/*
 done
 mark listed
-[ "$MODE" != export ] || exit 0
+if [ "$MODE" = export ]; then
+	tell complete .
+	exit 0
+fi
 
 # A token that the archived key signed, by the way that any other comes about.
 account=$(sed -n "s|^$etcd_prefix/serviceaccounts/\([^/]*\)/\([^/]*\)\$|\1 \2|p" "$SCRATCH/keys" | head -n 1)

@@ -21,7 +21,7 @@ free=$(df -Pk "$SPACE" | awk 'END { print $4 }')
 export SCRATCH="$SPACE/drill.$$"
 rm -rf -- "$SCRATCH"
 mkdir "$SCRATCH"
-trap 'rm -rf -- "$SCRATCH"' EXIT
+trap 'rm -rf -- "$SCRATCH"; rmdir "$SPACE" 2>/dev/null || :' EXIT
 printf '%s\n' "$INSIDE" >"$SCRATCH/inside.sh"
 export DB ETCD ETCDCTL ETCDUTL KUBEADM APISERVER KUBECTL MODE ARGUMENTS
 status=0

@@ -1,7 +1,10 @@
 //! A file a verb.
 
 pub mod artifacts;
+pub mod at;
 pub mod check;
+pub mod drill;
+pub mod export;
 pub mod init;
 pub mod kubeconfig;
 pub mod kubectl;
