@@ -20,7 +20,7 @@ use time::OffsetDateTime;
 use tokio::io::AsyncReadExt;
 
 /// Where the scratch of a boot lies, unless `--scratch` says otherwise.
-const SCRATCH: &str = "/var/lib/rekindle/drill";
+const SCRATCH: &str = "/var/lib/rekindle-drill";
 
 /// Standard error of a boot is kept up to this size, in bytes.
 const MOST_WORDS: usize = 64 << 10;

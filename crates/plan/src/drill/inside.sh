@@ -15,6 +15,7 @@ end() {
 	kill -s KILL -- -1 2>/dev/null || :
 	umount -R -l "$root" 2>/dev/null || :
 	rm -rf -- "$SCRATCH"
+	rmdir "${SCRATCH%/*}" 2>/dev/null || :
 	exit "$status"
 }
 trap end EXIT
