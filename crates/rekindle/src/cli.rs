@@ -86,6 +86,14 @@ pub enum Command {
   rekindle kubectl -i prod.toml -- get nodes
   rekindle kubectl -i prod.toml -- apply -f - < app.yaml")]
     Kubectl(Kubectl),
+    /// Prove a generation: boot its own kube-apiserver on its etcd snapshot, on this machine, and read all of it.
+    #[command(after_help = "Example:\n  sudo rekindle drill -i prod.toml")]
+    Drill(Drill),
+    /// Ask a generation: run kubectl against its own kube-apiserver, booted on this machine. Nothing stays.
+    #[command(
+        after_help = "Example:\n  sudo rekindle at -i prod.toml 1-770-ab12 -- get deploy -n shop -o yaml"
+    )]
+    At(At),
     /// Real multi-node clusters on this Linux host.
     #[command(subcommand)]
     Lab(Lab),
@@ -239,6 +247,18 @@ pub enum ArchiveCommand {
         /// A new or empty folder.
         to: PathBuf,
     },
+    /// Write all objects of a generation as manifests that `kubectl apply -R -f` takes.
+    #[command(
+        after_help = "Example:\n  sudo rekindle archive export -i prod.toml --to objects && kubectl apply -R -f objects/shop"
+    )]
+    Export {
+        /// Which.
+        #[command(flatten)]
+        generation: Generation,
+        /// A folder that is not there yet, or empty.
+        #[arg(long, value_name = "FOLDER")]
+        to: PathBuf,
+    },
 }
 
 /// `kubeconfig`.
@@ -258,6 +278,47 @@ pub struct Kubectl {
     /// The cluster.
     #[command(flatten)]
     pub cluster: Cluster,
+    /// kubectl's own arguments.
+    #[arg(last = true, required = true)]
+    pub arguments: Vec<String>,
+}
+
+/// Which generation, and where it is booted.
+#[derive(Debug, Args)]
+pub struct Generation {
+    /// The inventory.
+    #[command(flatten)]
+    pub file: InventoryFile,
+    /// An age identity that opens the archive; may be given more than once.
+    #[arg(long, value_name = "FILE", env = "REKINDLE_IDENTITY", value_delimiter = ':')]
+    pub identity: Vec<PathBuf>,
+    /// Believe the archive's root key although no `trust` line names it.
+    #[arg(long)]
+    pub trust_on_first_use: bool,
+    /// The generation; the newest where none is named.
+    pub generation: Option<String>,
+    /// An etcd snapshot as a file instead: what `etcdctl snapshot save` wrote.
+    #[arg(long, value_name = "FILE", conflicts_with = "generation")]
+    pub snapshot: Option<PathBuf>,
+    /// A folder on a disk with room for 1.5 times the snapshot.
+    #[arg(long, value_name = "FOLDER")]
+    pub scratch: Option<PathBuf>,
+}
+
+/// `drill`.
+#[derive(Debug, Args)]
+pub struct Drill {
+    /// Which.
+    #[command(flatten)]
+    pub generation: Generation,
+}
+
+/// `at`.
+#[derive(Debug, Args)]
+pub struct At {
+    /// Which.
+    #[command(flatten)]
+    pub generation: Generation,
     /// kubectl's own arguments.
     #[arg(last = true, required = true)]
     pub arguments: Vec<String>,

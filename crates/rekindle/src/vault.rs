@@ -54,6 +54,10 @@ pub struct Remembered {
     pub payload: Option<plan::Payload>,
     /// Host keys by node.
     pub host_keys: BTreeMap<String, String>,
+    /// Files that arguments name, by their path on the control planes.
+    pub files: BTreeMap<String, pki::Secret>,
+    /// kubeadm patches by file name.
+    pub patches: BTreeMap<String, String>,
 }
 
 /// Who will be able to open the archive.
@@ -84,6 +88,16 @@ impl Remembered {
     /// What the plan's standing needs to know.
     pub fn known(&self) -> plan::Known {
         plan::Known { uid: self.bundle.uid().to_owned(), born: self.opened.holding.born }
+    }
+
+    /// Its identity set: what anybody may know of it.
+    pub fn public(&self) -> &archive::IdentityPublic {
+        &self.opened.public
+    }
+
+    /// Every entry of its identity set.
+    pub fn entries(&self) -> &BTreeMap<String, Secret> {
+        &self.opened.entries
     }
 
     /// Destinations that lack the newest set, or did not answer.
@@ -336,7 +350,14 @@ fn remembered(opened: Opened) -> Result<Remembered, Failure> {
         text(INVENTORY).and_then(|text| inventory::parse(INVENTORY, &text).ok()).map(|parsed| parsed.cluster);
     let payload = text(PAYLOAD).and_then(|json| serde_json::from_str(&json).ok());
     let host_keys = text(HOST_KEYS).and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
-    Ok(Remembered { bundle, cluster, payload, host_keys, opened })
+    let below = |folder: &'static str| {
+        let own =
+            opened.entries.iter().filter_map(move |(name, entry)| Some((name.strip_prefix(folder)?, entry)));
+        own.map(|(name, entry)| (name.to_owned(), String::from_utf8_lossy(entry.expose()).into_owned()))
+    };
+    let files = below(FILES).map(|(name, text)| (format!("/{name}"), text.into())).collect();
+    let patches = below(PATCHES).collect();
+    Ok(Remembered { bundle, cluster, payload, host_keys, files, patches, opened })
 }
 
 fn failure(error: &archive::Error) -> Failure {

@@ -1,5 +1,6 @@
 //! `archive`: what lies at the destinations, and how it comes out. No node is asked.
 
+use super::export;
 use crate::cli::{ArchiveCommand, Opening};
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome, file_error};
@@ -18,7 +19,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// Runs one of its verbs.
-pub fn run(command: &ArchiveCommand, environment: &Environment, report: &Reporter) -> Outcome {
+pub async fn run(command: &ArchiveCommand, environment: &Environment, report: &Reporter) -> Outcome {
     match command {
         ArchiveCommand::List(opening) => list(&vault(opening, environment, report)?, report),
         ArchiveCommand::Show { opening, generation } => {
@@ -29,6 +30,7 @@ pub fn run(command: &ArchiveCommand, environment: &Environment, report: &Reporte
             let wanted = if *all { None } else { Some(&name[..]) };
             extract(&vault, generation.as_deref(), wanted, to, environment, report)
         }
+        ArchiveCommand::Export { generation, to } => export::run(generation, to, environment, report).await,
     }
 }
 
@@ -153,10 +155,10 @@ fn open(
 fn show(vault: &Vault, wanted: Option<&str>, environment: &Environment, report: &Reporter) -> Outcome {
     let (name, opened) = open(vault, wanted, &mut std::io::sink(), environment)?;
     let mut entries: Vec<(&str, u64, &str)> = vec![(SNAPSHOT_ENTRY, opened.snapshot.size, "snapshot")];
-    for (set, from) in [("snapshot", &opened.snapshot.entries), ("identity", &opened.identity.entries)] {
+    for (set, from) in [("snapshot", &opened.snapshot.entries), ("identity", &opened.identity.entries())] {
         entries.extend(from.iter().map(|(name, entry)| (name.as_str(), entry.expose().len() as u64, set)));
     }
-    let identity = &opened.identity.public;
+    let identity = opened.identity.public();
     let mut text = format!(
         "generation {name}: cluster {} (Kubernetes {}), epoch {}, revision {}, taken on {} at {}\nidentity set of {}, for {} recipients\n\n",
         identity.cluster.name,
@@ -205,7 +207,7 @@ fn extract(
         }
     };
     let mut files: Vec<PathBuf> = wants(SNAPSHOT_ENTRY).then_some(place).into_iter().collect();
-    let entries = opened.snapshot.entries.iter().chain(&opened.identity.entries);
+    let entries = opened.snapshot.entries.iter().chain(opened.identity.entries());
     for (entry, content) in entries.filter(|(entry, _)| wants(entry)) {
         // The archive takes no name that could leave the folder.
         let path = to.join(entry);
@@ -216,7 +218,7 @@ fn extract(
     let known = |name: &&String| {
         **name != SNAPSHOT_ENTRY
             && !opened.snapshot.entries.contains_key(*name)
-            && !opened.identity.entries.contains_key(*name)
+            && !opened.identity.entries().contains_key(*name)
     };
     if let Some(missing) = wanted.into_iter().flatten().find(known) {
         return Err(Failure::refused(format!("{missing}: generation {name} has no entry of this name"))
