@@ -21,6 +21,8 @@ pub struct Environment {
     pub owner: Option<(u32, u32)>,
     /// The agent's socket.
     pub ssh_agent: Option<PathBuf>,
+    /// Keys to S3 for the operator's own run: `AWS_ACCESS_KEY_ID` with its secret, or AWS's shared file.
+    pub s3_credentials: Option<archive::Credentials>,
     /// The user's name, for a claim that says who.
     pub user: String,
     /// This machine's name.
@@ -56,6 +58,7 @@ impl Environment {
             rootfs: lab_home.join("rootfs"),
             owner: caller,
             ssh_agent: var("SSH_AUTH_SOCK").map(PathBuf::from),
+            s3_credentials: s3_credentials(&home),
             user: user.map_or_else(|| "unknown".into(), |name| name.to_string_lossy().into_owned()),
             host: std::fs::read_to_string("/proc/sys/kernel/hostname")
                 .map_or_else(|_| "unknown".into(), |name| name.trim().to_owned()),
@@ -119,6 +122,19 @@ impl Environment {
             None => Ok(()),
         }
     }
+}
+
+/// Variables first, then the file that they or AWS name.
+fn s3_credentials(home: &Path) -> Option<archive::Credentials> {
+    let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let secret = |name: &str| var(name).map(archive::Secret::new);
+    if let Some((id, secret_key)) = var("AWS_ACCESS_KEY_ID").zip(secret("AWS_SECRET_ACCESS_KEY")) {
+        let token = secret("AWS_SESSION_TOKEN");
+        return Some(archive::Credentials::Keys { id, secret: secret_key, token });
+    }
+    let file =
+        var("AWS_SHARED_CREDENTIALS_FILE").map_or_else(|| home.join(".aws/credentials"), PathBuf::from);
+    file.exists().then_some(archive::Credentials::File(file))
 }
 
 fn effective_user() -> Option<u32> {

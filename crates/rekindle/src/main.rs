@@ -3,12 +3,14 @@
 
 mod cli;
 mod commands;
+mod destinations;
 mod environment;
 mod failure;
 mod loaded;
 mod payload;
 mod report;
 mod session;
+mod ssh_destination;
 mod vault;
 
 use clap::{CommandFactory, Parser};

@@ -1,11 +1,12 @@
 //! The archive of one cluster as a command uses it: where it is, who can open it, what is sealed into it.
 
+use crate::destinations::destination;
 use crate::environment::Environment;
 use crate::failure::{Failure, chain, file_error};
 use crate::loaded::{Loaded, LocalFiles};
 use archive::{
-    Archive, Destination, Folder, Identities, NewIdentity, Opened, Recipient, RootKey, RootPublic, Sealed,
-    Sealing, Secret, Stamp, Standing, Trust,
+    Archive, Identities, NewIdentity, Opened, Recipient, RootKey, RootPublic, Sealed, Sealing, Secret, Stamp,
+    Standing, Trust,
 };
 use pki::{Bundle, Ca, ExposeSecret};
 use std::collections::BTreeMap;
@@ -89,12 +90,9 @@ impl Vault {
         environment: &Environment,
     ) -> Result<Self, Failure> {
         let settings = &loaded.cluster().archive;
-        let folder =
-            |path: &Path| Box::new(Folder::new(environment.path(&loaded.folder, path), environment.owner));
-        let destinations = settings.to.iter().map(|to| match to {
-            inventory::Destination::Folder(path) => folder(path) as Box<dyn Destination>,
-        });
-        let archive = Archive::at(destinations.collect()).map_err(|error| failure(&error))?;
+        let destinations = settings.to.iter().map(|to| destination(to, loaded, environment));
+        let archive =
+            Archive::at(destinations.collect::<Result<_, _>>()?).map_err(|error| failure(&error))?;
         let own_identity = environment.config.join("identity.txt");
         let identity_files = if !identity.is_empty() {
             identity.to_vec()
