@@ -281,3 +281,6 @@ impl Destination for SshFolder {
         self.url.clone()
     }
 }
+
+#[cfg(test)]
+mod tests;
