@@ -13,6 +13,7 @@ mod payload;
 mod receive;
 mod report;
 mod session;
+mod ssh_destination;
 mod vault;
 
 use clap::{CommandFactory, Parser};

@@ -2,7 +2,7 @@
 
 mod generations;
 
-use crate::destinations;
+use crate::destinations::destination;
 use crate::environment::Environment;
 use crate::failure::{Failure, chain, file_error};
 use crate::loaded::{Loaded, LocalFiles};
@@ -118,8 +118,8 @@ impl Vault {
         environment: &Environment,
     ) -> Result<Self, Failure> {
         let settings = &loaded.cluster().archive;
-        let places = destinations::all(loaded, environment)?;
-        let archive = Archive::at(places).map_err(|error| failure(&error))?;
+        let places = settings.to.iter().map(|to| destination(to, loaded, environment));
+        let archive = Archive::at(places.collect::<Result<_, _>>()?).map_err(|error| failure(&error))?;
         let own_identity = environment.config.join("identity.txt");
         let identity_files = if !identity.is_empty() {
             identity.to_vec()

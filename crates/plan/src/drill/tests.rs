@@ -38,6 +38,11 @@ fn what_is_not_proven_is_named() {
         ),
         ("other compact_rev_key", "other mine", "mine: a key that is no object's"),
         (
+            "other compact_rev_key",
+            "other rekindle/snapshots",
+            "rekindle/snapshots: a key that is no object's",
+        ),
+        (
             "token ok",
             "token Unauthorized",
             "token: one that the service accounts' key signed was not accepted: Unauthorized",

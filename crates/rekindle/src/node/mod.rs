@@ -1,7 +1,10 @@
 //! What runs on a control plane, by the units that `up` wrote: `look` asks the archive, `capture` takes a snapshot
 //! and encrypts it, `upload` publishes it. Each sees only what it needs; none has a key that opens anything.
 
-pub mod settings;
+mod laid;
+mod settings;
+
+pub use laid::for_nodes;
 
 use settings::Settings;
 
