@@ -216,9 +216,13 @@ fn scripts_are_posix_and_clean() {
         .collect();
     scripts.push(("survey".into(), plan::ask::survey::survey().script));
     scripts.push(("health".into(), plan::ask::health::health(&cluster("stacked-3.toml")).script));
-    scripts.push(("drill".into(), drill(plan::drill::Purpose::Prove)));
-    let inside = Script::new(include_str!("../src/drill/inside.sh"));
-    scripts.push(("drill inside".into(), inside));
+    // One holds the other as a value, which the linter takes for a mistake.
+    for (title, body) in [
+        ("drill outside", include_str!("../src/drill/outside.sh")),
+        ("drill inside", include_str!("../src/drill/inside.sh")),
+    ] {
+        scripts.push((title.into(), Script::new(body)));
+    }
     let folder = tempfile::tempdir().unwrap();
     let mut paths = Vec::new();
     let mut seen = std::collections::BTreeSet::new();
