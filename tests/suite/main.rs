@@ -5,6 +5,8 @@ mod bad_hosts;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod drill;
+#[cfg(test)]
 mod end_to_end;
 #[cfg(test)]
 mod engine;

@@ -36,18 +36,19 @@ pub fn manifests(kind: &str, page: &[u8]) -> Result<(Vec<Manifest>, usize), Unre
     let mut page: Value = serde_json::from_slice(page).map_err(|error| unreadable(&error.to_string()))?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (version, list) = (text(&page["apiVersion"]), text(&page["kind"]));
-    let items = match page["items"].take() {
-        Value::Array(items) => items,
-        Value::Null if list.ends_with("List") => Vec::new(),
+    let items = match page.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) => items,
+        Some(Value::Null) if list.ends_with("List") => Vec::new(),
         _ => return Err(unreadable("it is no list")),
     };
     let mut made = Vec::new();
     let all = items.len();
     for mut item in items {
         // Items of a list do not say what they are.
+        let own = item.as_object_mut().ok_or_else(|| unreadable("an item is no object"))?;
         for (key, value) in [("apiVersion", version.as_str()), ("kind", list.trim_end_matches("List"))] {
-            if item[key].as_str().is_none_or(str::is_empty) {
-                item[key] = value.into();
+            if own.get(key).and_then(Value::as_str).is_none_or(str::is_empty) {
+                own.insert(key.into(), value.into());
             }
         }
         if clean::is_left_out(kind, &item) {

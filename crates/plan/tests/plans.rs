@@ -220,9 +220,13 @@ fn scripts_are_posix_and_clean() {
     scripts.push(("capture".into(), plan::capture::capture("10.0.0.11".parse().unwrap())));
     scripts.push(("last".into(), plan::capture::last().script));
     scripts.push(("taken".into(), plan::capture::taken(1_700_000_000)));
-    scripts.push(("drill".into(), drill(plan::drill::Purpose::Prove)));
-    let inside = Script::new(include_str!("../src/drill/inside.sh"));
-    scripts.push(("drill inside".into(), inside));
+    // One holds the other as a value, which the linter takes for a mistake.
+    for (title, body) in [
+        ("drill outside", include_str!("../src/drill/outside.sh")),
+        ("drill inside", include_str!("../src/drill/inside.sh")),
+    ] {
+        scripts.push((title.into(), Script::new(body)));
+    }
     let folder = tempfile::tempdir().unwrap();
     let mut paths = Vec::new();
     let mut seen = std::collections::BTreeSet::new();

@@ -77,55 +77,33 @@ pub(super) fn is_left_out(kind: &str, item: &Value) -> bool {
 
 /// Takes out what a server sets.
 pub(super) fn clean(kind: &str, item: &mut Value) {
-    remove(item, &["status"]);
-    remove(&mut item["metadata"], SERVER_SET);
-    remove(&mut item["metadata"]["annotations"], &["deployment.kubernetes.io/revision"]);
-    prune(&mut item["metadata"], &["annotations", "labels"]);
+    remove(item, "", &["status"]);
+    remove(item, "/metadata", SERVER_SET);
+    remove(item, "/metadata/annotations", &["deployment.kubernetes.io/revision"]);
+    if let Some(Value::Object(metadata)) = item.get_mut("metadata") {
+        let is_empty = |value: &Value| value.as_object().is_some_and(Map::is_empty);
+        metadata.retain(|key, value| !(["annotations", "labels"].contains(&key.as_str()) && is_empty(value)));
+    }
     match kind {
-        "namespaces" => remove(item, &["spec"]),
-        "persistentvolumes" => remove(&mut item["spec"]["claimRef"], &["resourceVersion", "uid"]),
-        "pods" => remove(&mut item["spec"], &["nodeName"]),
+        "namespaces" => remove(item, "", &["spec"]),
+        "persistentvolumes" => remove(item, "/spec/claimRef", &["resourceVersion", "uid"]),
+        "pods" => remove(item, "/spec", &["nodeName"]),
         "jobs.batch" if item["spec"]["manualSelector"] != true => {
-            remove(&mut item["spec"], &["selector"]);
-            let own = [
-                "controller-uid",
-                "batch.kubernetes.io/controller-uid",
-                "job-name",
-                "batch.kubernetes.io/job-name",
-            ];
-            remove(&mut item["metadata"]["labels"], &own);
-            remove(&mut item["spec"]["template"]["metadata"]["labels"], &own);
+            remove(item, "/spec", &["selector"]);
+            remove(item, "/metadata/labels", OF_A_JOB);
+            remove(item, "/spec/template/metadata/labels", OF_A_JOB);
         }
         _ => {}
     }
-    // Asking for what was not there has left a null.
-    if let Value::Object(map) = item {
-        without_nulls(map);
-    }
 }
 
-fn remove(value: &mut Value, keys: &[&str]) {
-    if let Value::Object(map) = value {
-        for key in keys {
-            map.remove(*key);
-        }
-    }
-}
+/// Labels by which a Job's controller finds its Pods.
+const OF_A_JOB: &[&str] =
+    &["batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name", "controller-uid", "job-name"];
 
-fn prune(value: &mut Value, keys: &[&str]) {
-    if let Value::Object(map) = value {
-        map.retain(|key, value| {
-            !(keys.contains(&key.as_str()) && value.as_object().is_some_and(Map::is_empty))
-        });
-    }
-}
-
-/// Of the object, its metadata and its spec: a null deeper down may mean something to a custom resource.
-fn without_nulls(map: &mut Map<String, Value>) {
-    map.retain(|_, value| !value.is_null());
-    for key in ["metadata", "spec"] {
-        if let Some(Value::Object(inner)) = map.get_mut(key) {
-            inner.retain(|_, value| !value.is_null());
-        }
+/// Of what lies at a JSON pointer, if it is there and an object.
+fn remove(item: &mut Value, at: &str, keys: &[&str]) {
+    if let Some(Value::Object(map)) = item.pointer_mut(at) {
+        map.retain(|key, _| !keys.contains(&key.as_str()));
     }
 }

@@ -89,7 +89,15 @@ fn hostile_names_stay_below_the_folder() {
 
 #[test]
 fn what_is_no_list_is_refused() {
-    for page in ["", "[]", "{}", r#"{"kind":"Status","items":{}}"#, r#"{"kind":"PodList","items":[{}]}"#] {
+    for page in [
+        "",
+        "[]",
+        "{}",
+        r#"{"kind":"Status","items":{}}"#,
+        r#"{"kind":"PodList","items":[{}]}"#,
+        r#"{"kind":"PodList","items":[7]}"#,
+        r#"{"kind":"PodList","items":[{"metadata":"x","spec":[]}]}"#,
+    ] {
         assert!(manifests("pods", page.as_bytes()).is_err(), "{page}");
     }
     assert_eq!(manifests("pods", br#"{"kind":"PodList","items":null}"#).unwrap(), (vec![], 0));
