@@ -30,7 +30,7 @@ const FOLDER: &str = "/etc/rekindle/archive";
 
 /// The timer of one control plane, and all that it needs.
 pub fn steps(context: &Context, node: &Node) -> Result<Vec<Step>, TemplateError> {
-    let Some(snapshots) = context.snapshots else { return Ok(Vec::new()) };
+    let Some(snapshots) = context.snapshots else { return Ok(vec![none()]) };
     let (Some(own), Some(settings)) =
         (context.bundle.delegated().get(&node.name), snapshots.settings.get(&node.name))
     else {
@@ -65,6 +65,18 @@ const UNITS: [&str; 4] = [
     "rekindle-upload.service",
     "rekindle-snapshot.timer",
 ];
+
+/// Without a place that nodes can write, they have no timer, no program for it and no credentials.
+fn none() -> Step {
+    let units = UNITS.map(|unit| format!("/etc/systemd/system/{unit}")).join(" ");
+    let left = format!("{FOLDER} /usr/local/bin/rekindle {units}");
+    let probe = format!("for left in {left}; do [ ! -e \"$left\" ] || {{ echo \"$left\"; exit 1; }}; done");
+    let run = format!(
+        "[ ! -e /etc/systemd/system/rekindle-snapshot.timer ] || systemctl disable -q --now rekindle-snapshot.timer\n\
+         rm -rf {left}\nsystemctl daemon-reload"
+    );
+    Step::run("no snapshots by the clock", Script::new(probe), Script::new(run)).within(30)
+}
 
 /// The timer runs, by the files that lie there.
 fn timer() -> Step {

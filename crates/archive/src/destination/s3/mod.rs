@@ -66,6 +66,7 @@ pub struct S3Settings {
 /// A bucket, below a prefix. Nothing is asked of it before the first call.
 pub struct S3 {
     url: String,
+    server: Option<String>,
     prefix: Key,
     store: Arc<AmazonS3>,
     client: Client,
@@ -121,7 +122,8 @@ impl S3 {
             source,
         })?;
         let url = url.trim_end_matches('/').to_owned();
-        Ok(Self { url, prefix, store: Arc::new(store), client, worker })
+        let server = endpoint.as_ref().map(|url| url.trim_end_matches('/').to_owned());
+        Ok(Self { url, server, prefix, store: Arc::new(store), client, worker })
     }
 
     /// Runs `work` on the worker, for as long as carrying `bytes` may take.
@@ -317,7 +319,11 @@ impl Destination for S3 {
     }
 
     fn describe(&self) -> String {
-        self.url.clone()
+        // The same bucket and prefix may be on two servers.
+        match &self.server {
+            Some(server) => format!("{} ({server})", self.url),
+            None => self.url.clone(),
+        }
     }
 }
 
