@@ -5,6 +5,8 @@ mod bad_hosts;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod bucket;
+#[cfg(test)]
 mod drill;
 #[cfg(test)]
 mod end_to_end;
@@ -26,6 +28,8 @@ mod lab_cluster;
 mod laws;
 #[cfg(test)]
 mod program;
+#[cfg(test)]
+mod sealed;
 #[cfg(test)]
 mod sshd_node;
 #[cfg(test)]

@@ -1,16 +1,12 @@
 //! From what a set is to be to a manifest and the objects that are new: known objects are named again.
 
-use crate::entries::{Entry, Private};
+use crate::cipher::encrypt;
+use crate::entries::{Entry, Of, Private};
 use crate::manifest::{IdentityPublic, KIND, Manifest, ManifestId, Object};
 use crate::publish::Publication;
 use crate::signed::Body;
-use crate::{Digest, Error, Opened, Recipient, RootKey, Sealing};
+use crate::{Delegation, Digest, Error, Opened, RootKey, Sealing};
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use zeroize::Zeroizing;
-
-/// Certificates and configurations are small: a higher level costs more than it saves.
-const ZSTD_LEVEL: i32 = 3;
 
 /// In one order and each once, so that the inventory's order is no difference.
 pub(crate) fn recipients(sealing: &Sealing) -> Vec<String> {
@@ -18,6 +14,14 @@ pub(crate) fn recipients(sealing: &Sealing) -> Vec<String> {
     recipients.sort();
     recipients.dedup();
     recipients
+}
+
+/// The same for the delegations.
+pub(crate) fn delegations(sealing: &Sealing) -> Vec<Delegation> {
+    let mut delegations = sealing.delegations.to_vec();
+    delegations.sort();
+    delegations.dedup();
+    delegations
 }
 
 /// Where in the archive's order a set comes.
@@ -54,7 +58,8 @@ pub(crate) fn compose(sealing: &Sealing, key: &RootKey, place: Place) -> Result<
         };
         entries.push(Entry { name: name.clone(), object, sha256, size: plain.len() as u64 });
     }
-    let private = Private::new(entries, sealing.facts.clone()).write().map_err(Error::Describe)?;
+    let private =
+        Private::new(Of::Identity, entries, sealing.facts.clone()).write().map_err(Error::Describe)?;
     let private = add(&private)?;
     objects.extend(again.into_iter().map(|object| (object.sha256, object.size)));
     let root = key.public()?;
@@ -62,6 +67,7 @@ pub(crate) fn compose(sealing: &Sealing, key: &RootKey, place: Place) -> Result<
         born: place.born,
         cluster: sealing.cluster.clone(),
         created: sealing.stamp.created.to_owned(),
+        delegations: delegations(sealing),
         encryption_keys: sealing.encryption_keys.clone(),
         epoch: place.epoch,
         kubernetes: sealing.kubernetes.to_owned(),
@@ -83,16 +89,4 @@ pub(crate) fn compose(sealing: &Sealing, key: &RootKey, place: Place) -> Result<
 fn object_of(opened: &Opened, plain: &Digest) -> Option<Object> {
     let entry = opened.private.entries.iter().find(|entry| entry.sha256 == *plain)?;
     opened.public.objects.iter().find(|object| object.sha256 == entry.object).copied()
-}
-
-/// age(zstd(`plain`)).
-fn encrypt(plain: &[u8], recipients: &[Recipient]) -> Result<Vec<u8>, Error> {
-    let failed = |error: &dyn std::error::Error| Error::Encrypt(error.to_string());
-    let compressed = Zeroizing::new(zstd::bulk::compress(plain, ZSTD_LEVEL).map_err(|error| failed(&error))?);
-    let keys = recipients.iter().map(Recipient::key);
-    let encryptor = age::Encryptor::with_recipients(keys).map_err(|error| failed(&error))?;
-    let mut bytes = Vec::new();
-    let mut writer = encryptor.wrap_output(&mut bytes).map_err(|error| failed(&error))?;
-    writer.write_all(&compressed).and_then(|()| writer.finish().map(drop)).map_err(|error| failed(&error))?;
-    Ok(bytes)
 }

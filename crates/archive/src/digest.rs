@@ -3,6 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use std::fmt::{self, Write as _};
+use std::io;
 use std::str::FromStr;
 
 /// A SHA-256, written as 64 lower-case hex digits, as `sha256sum` prints it.
@@ -61,6 +62,36 @@ impl Serialize for Digest {
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Passes bytes on, and knows their digest and how many there were.
+pub(crate) struct Summing<W> {
+    to: W,
+    sha256: Sha256,
+    size: u64,
+}
+
+impl<W: io::Write> Summing<W> {
+    pub fn new(to: W) -> Self {
+        Self { to, sha256: Sha256::new(), size: 0 }
+    }
+
+    pub fn finish(self) -> (W, Digest, u64) {
+        (self.to, Digest(self.sha256.finalize().into()), self.size)
+    }
+}
+
+impl<W: io::Write> io::Write for Summing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = self.to.write(bytes)?;
+        self.sha256.update(&bytes[..taken]);
+        self.size += taken as u64;
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
     }
 }
 

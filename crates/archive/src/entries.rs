@@ -1,14 +1,39 @@
-//! The private part of an identity set: which entries it has, and in which objects they lie.
+//! The private part of a set: which entries it has, and in which objects they lie.
 
 use crate::format::FORMAT;
-use crate::manifest::{IdentityPublic, MAX_ENTRIES};
+use crate::manifest::{MAX_ENTRIES, Object};
 use crate::{Digest, Fault, canonical, names};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-const KIND: &str = "identity-private";
+/// Of which kind of set it is the private part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Of {
+    Identity,
+    Snapshot,
+}
 
-/// The greatest entry of an identity set, in bytes: a policy file may be long, a payload is another set's.
+impl Of {
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Identity => "identity-private",
+            Self::Snapshot => "snapshot-private",
+        }
+    }
+
+    /// The greatest size of an entry, in bytes.
+    fn limit(self, name: &str) -> u64 {
+        if self == Self::Snapshot && name == SNAPSHOT_ENTRY { MAX_SNAPSHOT } else { MAX_ENTRY }
+    }
+}
+
+/// The entry of a snapshot set that is etcd's snapshot, as `etcdutl snapshot restore` takes it.
+pub const SNAPSHOT_ENTRY: &str = "etcd/snapshot.db";
+
+/// The greatest snapshot, in bytes: twice what etcd suggests as the largest database.
+pub(crate) const MAX_SNAPSHOT: u64 = 16 * 1024 * 1024 * 1024;
+
+/// The greatest other entry, in bytes: a policy file may be long, a payload is another set's.
 pub(crate) const MAX_ENTRY: u64 = 16 * 1024 * 1024;
 
 /// The greatest private part, in bytes.
@@ -38,30 +63,30 @@ pub(crate) struct Private {
 }
 
 impl Private {
-    pub fn new(entries: Vec<Entry>, facts: BTreeMap<String, String>) -> Self {
-        Self { entries, facts, format: FORMAT.into(), kind: KIND.into(), schema: 1 }
+    pub fn new(of: Of, entries: Vec<Entry>, facts: BTreeMap<String, String>) -> Self {
+        Self { entries, facts, format: FORMAT.into(), kind: of.kind().into(), schema: 1 }
     }
 
     pub fn write(&self) -> Result<Vec<u8>, Fault> {
         canonical::write(&serde_json::to_value(self).map_err(|_| Fault::Json)?)
     }
 
-    /// Reads the private part that belongs to `public`.
+    /// Reads the private part of a set with these objects.
     ///
     /// # Errors
-    /// Where it is not well formed, or names an object that `public` does not.
-    pub fn read(bytes: &[u8], public: &IdentityPublic) -> Result<Self, Fault> {
+    /// Where it is not well formed, or names another object.
+    pub fn read(bytes: &[u8], of: Of, objects: &[Object]) -> Result<Self, Fault> {
         let private: Self = serde_json::from_value(canonical::parse(bytes)?)
             .map_err(|error| Fault::Field(error.to_string()))?;
-        if (private.format.as_str(), private.kind.as_str(), private.schema) != (FORMAT, KIND, 1) {
-            return Err(Fault::Kind(KIND));
+        if (private.format.as_str(), private.kind.as_str(), private.schema) != (FORMAT, of.kind(), 1) {
+            return Err(Fault::Kind(of.kind()));
         }
         let entries = &private.entries;
-        let known = |entry: &Entry| public.objects.iter().any(|object| object.sha256 == entry.object);
+        let known = |entry: &Entry| objects.iter().any(|object| object.sha256 == entry.object);
         let kept = entries.len() <= MAX_ENTRIES
             && entries.is_sorted_by(|one, next| one.name < next.name)
             && names::misfit(entries.iter().map(|entry| entry.name.as_str())).is_none()
-            && entries.iter().all(|entry| entry.size <= MAX_ENTRY && known(entry));
+            && entries.iter().all(|entry| entry.size <= of.limit(&entry.name) && known(entry));
         if kept {
             Ok(private)
         } else {

@@ -1,6 +1,7 @@
 //! What can go wrong, as values; [`Error::hint`] says what a person can do about it.
 
-use crate::{Claim, DestinationError, ManifestId, READER, RootPublic};
+use crate::{Claim, DestinationError, Fault, ManifestId, READER, RootPublic};
+use std::io;
 
 /// Why the archive cannot do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -230,53 +231,60 @@ pub enum Error {
         /// The object.
         name: String,
     },
+    /// A file of this machine, or a stream, cannot be used.
+    #[error("cannot {act} {path}")]
+    File {
+        /// What was tried.
+        act: &'static str,
+        /// The file, the folder, or what the stream is.
+        path: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The folder for a capture holds something already.
+    #[error("{path} is not empty, and a capture needs a folder of its own")]
+    SpoolUsed {
+        /// The folder.
+        path: String,
+    },
+    /// A captured snapshot set is none that a reader would take.
+    #[error("the captured snapshot set cannot be published")]
+    Draft(#[source] Fault),
+    /// A newer epoch was claimed since: this cluster was rebuilt elsewhere, or restored.
+    #[error("epoch {newest} was claimed, and this is of epoch {epoch}")]
+    Fenced {
+        /// The epoch of what was to be published.
+        epoch: u64,
+        /// The newest epoch.
+        newest: u64,
+    },
+    /// The key may not sign this.
+    #[error("the newest identity set does not let {key} sign a {what} as {node} in epoch {epoch}")]
+    NotDelegated {
+        /// The key.
+        key: RootPublic,
+        /// `snapshot` or `proof`.
+        what: &'static str,
+        /// In whose name.
+        node: String,
+        /// The epoch.
+        epoch: u64,
+    },
+    /// No such generation.
+    #[error("the archive has no snapshot set {0}")]
+    NoSnapshot(ManifestId),
+    /// A generation that must not be used.
+    #[error("the snapshot set {id} is not used: {why}")]
+    Suspect {
+        /// The snapshot set.
+        id: ManifestId,
+        /// What is wrong with it.
+        why: String,
+    },
     /// age or zstd failed where it should not.
     #[error("cannot encrypt: {0}")]
     Encrypt(String),
-}
-
-/// What is wrong with a document that was read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// No JSON, or not JSON of this document's shape at all.
-    #[error("it is not JSON, or it is cut off")]
-    Json,
-    /// Another spelling than the one that is signed.
-    #[error("it is not canonical JSON")]
-    NotCanonical,
-    /// The signature does not fit the bytes.
-    #[error("its signature does not fit")]
-    Signature,
-    /// Signed, but not by the key that counts.
-    #[error("it is signed by {0}")]
-    Signer(RootPublic),
-    /// It lies under a name that is not its own.
-    #[error("its name is not that of its content")]
-    Misnamed,
-    /// It is of another archive.
-    #[error("it is of another archive")]
-    OtherArchive,
-    /// A newer reader is needed.
-    #[error("it needs a reader of format {0}")]
-    NewerReader(u64),
-    /// A field that must be understood is not.
-    #[error("it has a critical field that this rekindle does not know: `{0}`")]
-    Critical(String),
-    /// A field is missing or of a wrong form.
-    #[error("{0}")]
-    Field(String),
-    /// It is not of the kind that was expected.
-    #[error("it is not a document of the kind `{0}`")]
-    Kind(&'static str),
-    /// The bytes are not those that the manifest names.
-    #[error("its digest is another")]
-    Digest,
-    /// No whole age file, or changed.
-    #[error("it is damaged or not an age file")]
-    Age,
-    /// Not zstd, or more than the manifest says.
-    #[error("it does not decompress to the size that was sealed")]
-    Compressed,
 }
 
 impl Error {
@@ -299,6 +307,9 @@ impl Error {
             Self::Moved { .. } => "somebody sealed at the same time: run the command again".into(),
             Self::Rivals { .. } => {
                 "write the right one as `trust` under [archive]: the kit and the first `up` name it".into()
+            }
+            Self::NotDelegated { .. } => {
+                "run `rekindle archive seal`: it gives each control plane a key of the newest epoch".into()
             }
             Self::Occupied { .. } => {
                 "another command made it at the same time: run the command again, it goes on with that one".into()

@@ -2,8 +2,11 @@
 
 use crate::epoch::Claim;
 use crate::manifest::{Cluster, IdentityPublic, KIND, Manifest, ManifestId, Object};
+use crate::proof::{Level, Proof};
 use crate::signed::Body;
-use crate::{Digest, Name, RootKey, Secret, format};
+use crate::snapshot::{Signer, Snapshot, SnapshotPublic};
+use crate::{Delegation, Digest, Name, RootKey, RootPublic, Secret, SigningKey, format};
+use std::collections::BTreeMap;
 
 fn key() -> RootKey {
     // An Ed25519 seed in PKCS#8 (RFC 8410).
@@ -24,6 +27,7 @@ fn public() -> IdentityPublic {
         born: true,
         cluster: cluster(),
         created: "2026-11-24T12:00:00Z".into(),
+        delegations: Vec::new(),
         encryption_keys: [("key1".to_owned(), Digest::of(b"key1"))].into(),
         epoch: 3,
         kubernetes: "1.36.3".into(),
@@ -47,6 +51,61 @@ fn a_manifest_of_version_1_has_these_bytes() {
     assert_eq!(manifest.name().to_string(), "gen/3-0-8e4117ad.json");
     let read = Manifest::read(&manifest.name(), &manifest.bytes, &key().public().unwrap());
     assert_eq!(read.unwrap().unwrap().public, public());
+}
+
+/// The key of a node.
+fn delegated() -> SigningKey {
+    let mut der = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".to_vec();
+    der.extend(32..64);
+    SigningKey::parse(&Secret::new(der)).unwrap()
+}
+
+#[test]
+fn a_generation_of_version_1_has_these_bytes() {
+    let (root, key_of_node): (RootPublic, _) = (key().public().unwrap(), delegated().public().unwrap());
+    let may = vec!["proof".to_owned(), "snapshot".to_owned()];
+    let delegations = vec![Delegation { epoch: 3, key: key_of_node, may, node: "cp1".into() }];
+    let identity = IdentityPublic { delegations, ..public() };
+    let set = Manifest::sign(Body::new(KIND, &identity, root).unwrap(), &key()).unwrap();
+    insta::assert_snapshot!("identity_with_delegations", String::from_utf8(set.bytes.clone()).unwrap());
+    let public = SnapshotPublic {
+        cluster: cluster(),
+        created: "2026-11-24T12:00:00Z".into(),
+        epoch: 3,
+        etcd_cluster: "cdf818194e3a8c32".into(),
+        identity: set.id,
+        node: "cp1".into(),
+        number: 2,
+        objects: identity.objects.clone(),
+        parents: vec![ManifestId::of(b"parent")],
+        private: Digest::of(b"two"),
+        recipients: identity.recipients.clone(),
+        rekindle: "0.1.0".into(),
+        repo: identity.repo.clone(),
+        revision: 4711,
+        root,
+    };
+    let bytes = Snapshot::sign(&public, &delegated()).unwrap();
+    insta::assert_snapshot!("snapshot", String::from_utf8(bytes.clone()).unwrap());
+    let sets: BTreeMap<_, _> = [(set.id, set)].into();
+    let tag = ManifestId::of(&bytes).tag();
+    let name = Name::Manifest { epoch: 3, revision: 4711, tag };
+    let snapshot = Snapshot::read(&name, &bytes, &root, &sets).unwrap().unwrap();
+    assert_eq!((&snapshot.public, snapshot.signed_by()), (&public, Signer::Node("cp1".into())));
+    let proof = Proof {
+        by: "cp1".into(),
+        level: Level::L3,
+        manifest: snapshot.id,
+        run: "20261124t120000z".into(),
+        seconds: 3,
+        what: [("keys".to_owned(), "420".to_owned())].into(),
+        when: "2026-11-24T12:00:00Z".into(),
+    };
+    let bytes = proof.sign(&delegated()).unwrap();
+    insta::assert_snapshot!("proof", String::from_utf8(bytes.clone()).unwrap());
+    let snapshots = [(snapshot.id, snapshot)].into();
+    let proven = Proof::read(&proof.name(), &bytes, &root, &sets, &snapshots).unwrap().unwrap();
+    assert_eq!((proven.proof, proven.signed_by), (proof, Signer::Node("cp1".into())));
 }
 
 #[test]

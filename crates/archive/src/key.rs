@@ -68,6 +68,9 @@ impl<'de> Deserialize<'de> for RootPublic {
     }
 }
 
+/// A key that signs because the root key says so ([`crate::Delegation`]): Ed25519 like the root key itself.
+pub type SigningKey = RootKey;
+
 /// The root key itself. It is never printed.
 pub struct RootKey {
     pair: Ed25519KeyPair,

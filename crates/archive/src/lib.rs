@@ -2,50 +2,70 @@
 //!
 //! An [`Archive`] is a set of [`Destination`]s that hold the same bytes. [`Archive::state`] says what lies there
 //! and needs no key; [`Archive::open_identity`] gives back what was sealed; [`Archive::seal_identity`] adds a
-//! generation when its content changed, and returns only after it was read back. The format is written down in
-//! `FORMAT.md` beside this crate.
+//! generation when its content changed, and returns only after it was read back. Between two seals nodes add
+//! snapshots of etcd: [`spool`] encrypts one, [`Archive::publish_snapshot`] signs it with a key that the identity
+//! set delegates, [`Archive::prove`] notes what was tried with it, [`Archive::generations`] says what there is, and
+//! [`Archive::open_snapshot`] gives one back. The format is written down in `FORMAT.md` beside this crate.
 //!
 //! Nothing that is read is trusted: names are parsed and never joined to a path, sizes are bounded, a signature
 //! is checked before anything is decrypted, and a digest before anything is believed. There is no clock here;
 //! the only randomness is what age draws for its keys.
 
 mod canonical;
+mod cipher;
 mod compose;
+mod delegation;
 pub mod destination;
 mod digest;
 mod entries;
 mod epoch;
 mod error;
+mod fault;
 mod format;
 #[cfg(test)]
 mod frozen;
+mod generations;
 mod identity;
 mod key;
 mod manifest;
 mod names;
 mod open;
+mod proof;
 mod publish;
+mod recall;
 mod recipient;
 mod seal;
 mod secret;
 mod signed;
+mod snapshot;
+mod spool;
 mod standing;
 mod survey;
+mod upload;
 
-pub use destination::{Destination, DestinationError, Folder, Put};
+pub use delegation::{Delegation, MAY_PROOF, MAY_SNAPSHOT};
+pub use destination::{Credentials, Destination, DestinationError, Folder, Put, S3, S3Settings};
 pub use digest::{Digest, NotADigest};
+pub use entries::SNAPSHOT_ENTRY;
 pub use epoch::Claim;
-pub use error::{Error, Fault};
+pub use error::Error;
+pub use fault::Fault;
 pub use format::READER;
+pub use generations::{Generation, Generations};
 pub use identity::{Identities, NewIdentity};
-pub use key::{ROOT_KEY_ENTRY, RootKey, RootPublic};
-pub use manifest::{Cluster, IdentityPublic, ManifestId, Object};
+pub use key::{ROOT_KEY_ENTRY, RootKey, RootPublic, SigningKey};
+pub use manifest::{Cluster, IdentityManifest, IdentityPublic, ManifestId, Object};
 pub use names::{Name, Prefix};
 pub use open::Opened;
+pub use proof::{Level, Proof, Proven};
+pub use recall::OpenedSnapshot;
 pub use recipient::Recipient;
 pub use seal::{Sealed, Sealing, Stamp};
 pub use secret::Secret;
+pub use snapshot::{Signer, SnapshotPublic};
+pub use spool::{Capture, Spooled, spool};
 pub use standing::{Head, Holding, Rejected, Standing, Trust, Unread};
+pub use upload::{Mended, Published};
 
 /// The places of one archive, in the order in which they are asked and written.
 #[derive(Debug)]

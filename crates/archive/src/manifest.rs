@@ -2,7 +2,7 @@
 
 use crate::format::is_repo;
 use crate::signed::{self, Body};
-use crate::{Digest, Fault, Name, RootKey, RootPublic, canonical};
+use crate::{Delegation, Digest, Fault, Name, RootKey, RootPublic, canonical};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,10 +10,13 @@ use std::fmt;
 pub(crate) const KIND: &str = "identity";
 
 /// Operators and break-glass keys; more would be a mistake.
-const MAX_RECIPIENTS: usize = 64;
+pub(crate) const MAX_RECIPIENTS: usize = 64;
 
 /// Far more writers at once than there are operators.
-const MAX_PARENTS: usize = 64;
+pub(crate) const MAX_PARENTS: usize = 64;
+
+/// More than a cluster has control planes, old keys counted.
+const MAX_DELEGATIONS: usize = 256;
 
 /// Entries of a set, the private part not counted.
 pub(crate) const MAX_ENTRIES: usize = 4096;
@@ -80,6 +83,9 @@ pub struct IdentityPublic {
     pub cluster: Cluster,
     /// When, by the writer's clock (RFC 3339). For display only: nothing is ordered by it.
     pub created: String,
+    /// Who else may sign what, in order; each ends with its epoch, or with the set that no longer names it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delegations: Vec<Delegation>,
     /// The keys that encrypt Secrets in etcd: name → sha256 of the key.
     pub encryption_keys: BTreeMap<String, Digest>,
     /// The epoch in which it was sealed.
@@ -139,6 +145,14 @@ impl Manifest {
     /// # Errors
     /// Where `root` did not sign it, or it is not what it must be.
     pub fn read(name: &Name, bytes: &[u8], root: &RootPublic) -> Result<Option<Self>, Fault> {
+        match Self::parse(bytes, root)? {
+            Some(manifest) if manifest.name() != *name => Err(Fault::Misnamed),
+            read => Ok(read),
+        }
+    }
+
+    /// Reads a manifest wherever it lies; `None` where it is of another kind.
+    fn parse(bytes: &[u8], root: &RootPublic) -> Result<Option<Self>, Fault> {
         let body = signed::read(bytes)?.verify(root)?;
         if body.kind() != KIND {
             return Ok(None);
@@ -148,11 +162,7 @@ impl Manifest {
         if public.root != *root {
             return Err(Fault::Signer(public.root));
         }
-        let id = ManifestId::of(bytes);
-        if *name != Name::of_identity(public.epoch, &id) {
-            return Err(Fault::Misnamed);
-        }
-        Ok(Some(Self { id, bytes: bytes.to_vec(), body, public }))
+        Ok(Some(Self { id: ManifestId::of(bytes), bytes: bytes.to_vec(), body, public }))
     }
 
     /// Where it lies.
@@ -163,6 +173,30 @@ impl Manifest {
     /// By what the newest is chosen: epoch, then number; the id only makes the choice the same everywhere.
     pub fn rank(&self) -> (u64, u64, ManifestId) {
         (self.public.epoch, self.public.number, self.id)
+    }
+}
+
+/// The manifest of an identity set as a node carries it: to know the cluster, its recipients and its delegations
+/// without the archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityManifest {
+    /// Which one.
+    pub id: ManifestId,
+    /// What it says.
+    pub public: IdentityPublic,
+}
+
+impl IdentityManifest {
+    /// Reads the bytes of a manifest.
+    ///
+    /// # Errors
+    /// [`crate::Error::Content`] where `root` did not sign it, or it is no identity set's.
+    pub fn read(bytes: &[u8], root: &RootPublic) -> Result<Self, crate::Error> {
+        let read = Manifest::parse(bytes, root).and_then(|manifest| manifest.ok_or(Fault::Kind(KIND)));
+        match read {
+            Ok(Manifest { id, public, .. }) => Ok(Self { id, public }),
+            Err(source) => Err(crate::Error::Content { name: "the manifest".into(), source }),
+        }
     }
 }
 
@@ -188,14 +222,21 @@ fn check(public: &IdentityPublic) -> Result<(), Fault> {
         // No overflow: each is bounded by the rule before.
         ("objects", public.objects.iter().map(|object| object.size.min(MAX_OBJECT)).sum::<u64>() <= MAX_SET),
         ("private", public.objects.iter().any(|object| object.sha256 == public.private)),
+        ("delegations", ascends(&public.delegations) && public.delegations.len() <= MAX_DELEGATIONS),
+        ("delegations", public.delegations.iter().all(Delegation::is_well_formed)),
     ];
+    keep(&rules)
+}
+
+/// Names the first rule that is not kept.
+pub(crate) fn keep(rules: &[(&str, bool)]) -> Result<(), Fault> {
     match rules.iter().find(|(_, kept)| !kept) {
         Some((field, _)) => Err(Fault::Field(format!("`{field}` has a form that it must not have"))),
         None => Ok(()),
     }
 }
 
-fn ascends<T: Ord>(items: &[T]) -> bool {
+pub(crate) fn ascends<T: Ord>(items: &[T]) -> bool {
     items.is_sorted_by(|one, next| one < next)
 }
 
@@ -204,7 +245,7 @@ pub(crate) fn is_display(text: &str, limit: usize) -> bool {
     (1..=limit).contains(&text.len()) && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
-fn is_word(text: &str, limit: usize) -> bool {
+pub(crate) fn is_word(text: &str, limit: usize) -> bool {
     is_display(text, limit)
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-+_".contains(&byte))
 }

@@ -25,6 +25,13 @@ pub enum Name {
     },
     /// `epoch/<n>.json`: the signed claim of an epoch.
     Epoch(u64),
+    /// `proof/<8 hex of the manifest>-<run>.json`: a signed proof of a snapshot set.
+    Proof {
+        /// The first 8 hex digits of the manifest's sha256.
+        tag: String,
+        /// Tells the proofs of one set apart: 1 to 64 of `a-z 0-9 -`, the first no `-`.
+        run: String,
+    },
 }
 
 /// What can be listed.
@@ -34,6 +41,8 @@ pub enum Prefix {
     Generations,
     /// `epoch/`
     Epochs,
+    /// `proof/`
+    Proofs,
 }
 
 impl Prefix {
@@ -42,6 +51,7 @@ impl Prefix {
         match self {
             Self::Generations => "gen/",
             Self::Epochs => "epoch/",
+            Self::Proofs => "proof/",
         }
     }
 }
@@ -64,6 +74,7 @@ impl fmt::Display for Name {
             }
             Self::Manifest { epoch, revision, tag } => write!(f, "gen/{epoch}-{revision}-{tag}.json"),
             Self::Epoch(epoch) => write!(f, "epoch/{epoch}.json"),
+            Self::Proof { tag, run } => write!(f, "proof/{tag}-{run}.json"),
         }
     }
 }
@@ -79,6 +90,7 @@ impl FromStr for Name {
             _ => match text.split_once('/') {
                 Some(("objects", rest)) => rest.get(3..).and_then(|hex| hex.parse().ok()).map(Self::Object),
                 Some(("gen", rest)) => manifest(rest),
+                Some(("proof", rest)) => proof(rest),
                 Some(("epoch", rest)) => {
                     rest.strip_suffix(".json").and_then(|n| n.parse().ok()).map(Self::Epoch)
                 }
@@ -94,8 +106,23 @@ fn manifest(rest: &str) -> Option<Name> {
     let epoch = parts.next()?.parse().ok()?;
     let revision = parts.next()?.parse().ok()?;
     let tag = parts.next()?;
+    is_tag(tag).then(|| Name::Manifest { epoch, revision, tag: tag.into() })
+}
+
+fn proof(rest: &str) -> Option<Name> {
+    let (tag, run) = rest.strip_suffix(".json")?.split_once('-')?;
+    (is_tag(tag) && is_run(run)).then(|| Name::Proof { tag: tag.into(), run: run.into() })
+}
+
+fn is_tag(text: &str) -> bool {
     let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    (tag.len() == 8 && tag.bytes().all(hex)).then(|| Name::Manifest { epoch, revision, tag: tag.into() })
+    text.len() == 8 && text.bytes().all(hex)
+}
+
+/// Whether the text tells one proof from another: 1 to 64 of `a-z 0-9 -`, the first no `-`.
+pub(crate) fn is_run(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=64).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(allowed)
 }
 
 /// Whether the logical name of an entry is one that can also be a file's: segments of `A-Z a-z 0-9 . _ @ + : -`,
@@ -139,6 +166,7 @@ mod tests {
             "gen/1-0-0a1b2c3d.json",
             "gen/12-90071992-ffffffff.json",
             "epoch/1.json",
+            "proof/0a1b2c3d-7-of-cp1.json",
         ];
         for text in good {
             assert_eq!(text.parse::<Name>().expect(text).to_string(), text);
@@ -157,6 +185,11 @@ mod tests {
             "gen/99999999999999999999-0-0a1b2c3d.json",
             "epoch/-1.json",
             "epoch/1",
+            "proof/0a1b2c3d-.json",
+            "proof/0a1b2c3d--x.json",
+            "proof/0a1b2c3d-X.json",
+            "proof/0a1b2c3d-x/y.json",
+            "proof/0a1b2c3-x.json",
             "objects/é",
             &format!("objects/cd/{hex}"),
             &format!("objects/ab/{}", hex.to_uppercase()),

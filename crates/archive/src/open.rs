@@ -1,19 +1,20 @@
-//! Opening: from an object's bytes to what was sealed, and an identity set as a whole.
+//! Opening an identity set: from an object's bytes to what was sealed.
 
-use crate::entries::{MAX_PRIVATE, Private};
-use crate::manifest::{IdentityPublic, ManifestId, Object};
+use crate::cipher::decrypt;
+use crate::entries::{MAX_PRIVATE, Of, Private};
+use crate::manifest::{IdentityPublic, Manifest, ManifestId, Object};
 use crate::standing::Holding;
-use crate::survey::Survey;
+use crate::survey::Known;
 use crate::{Archive, Destination, Digest, Error, Fault, Identities, Name, Secret, Trust};
 use std::collections::BTreeMap;
-use std::io::Read as _;
-use zeroize::Zeroizing;
 
 /// An opened identity set.
 #[derive(Debug)]
 pub struct Opened {
     /// The manifest of the set.
     pub id: ManifestId,
+    /// The bytes of the manifest, which [`crate::IdentityManifest::read`] takes.
+    pub manifest: Vec<u8>,
     /// Its public part.
     pub public: IdentityPublic,
     /// Logical name → content.
@@ -32,50 +33,75 @@ impl Archive {
     /// destination is taken from another.
     ///
     /// # Errors
-    /// Those of [`Archive::state`]; [`Error::Gone`] where nothing is there; [`Error::Lost`],
+    /// Those of [`Archive::state`]; [`Error::Empty`] where nothing is there; [`Error::Lost`],
     /// [`Error::WrongIdentity`], [`Error::Content`].
     pub fn open_identity(&self, identities: &Identities, trust: &Trust) -> Result<Opened, Error> {
-        let known = match self.survey(trust)? {
-            Survey::Holds(known) => *known,
-            Survey::Empty { .. } => return Err(Error::Empty { asked: self.describe() }),
-        };
-        let public = known.newest.public;
+        let known = self.survey_what_is_there(trust)?;
+        let newest = known.newest.clone();
+        self.open_set(known, newest, identities)
+    }
+
+    /// Opens an identity set that need not be the newest, as a snapshot set names it.
+    ///
+    /// # Errors
+    /// As for [`Archive::open_identity`], and [`Error::NoManifest`] where there is no such set.
+    pub fn open_identity_set(
+        &self,
+        id: &ManifestId,
+        identities: &Identities,
+        trust: &Trust,
+    ) -> Result<Opened, Error> {
+        let known = self.survey_what_is_there(trust)?;
+        let manifest = known.manifests.get(id).cloned().ok_or(Error::NoManifest(*id))?;
+        self.open_set(known, manifest, identities)
+    }
+
+    /// The bytes of the newest identity set's manifest, for a node to carry. Needs no identity.
+    ///
+    /// # Errors
+    /// Those of [`Archive::state`]; [`Error::Empty`] where nothing is there.
+    pub fn identity_manifest(&self, trust: &Trust) -> Result<Vec<u8>, Error> {
+        Ok(self.survey_what_is_there(trust)?.newest.bytes)
+    }
+
+    fn open_set(&self, known: Known, manifest: Manifest, identities: &Identities) -> Result<Opened, Error> {
+        let Manifest { id, public, bytes, .. } = manifest;
         let mut objects = BTreeMap::new();
         for object in &public.objects {
             objects.insert(object.sha256, self.fetch(object)?);
         }
         let decrypt = |object: Digest, name: &str, limit: u64| {
             let ciphertext = objects.get(&object).map(Vec::as_slice).unwrap_or_default();
-            decrypt(ciphertext, identities, limit).map_err(|failed| match failed {
-                Failed::NoKey => Error::WrongIdentity { recipients: public.recipients.clone() },
-                Failed::Fault(source) => Error::Content { name: name.to_owned(), source },
-            })
+            decrypt(ciphertext, identities, limit).map_err(|failed| failed.of(name, &public.recipients))
         };
         let content = |source| Error::Content { name: Name::Object(public.private).to_string(), source };
         let private = decrypt(public.private, &Name::Object(public.private).to_string(), MAX_PRIVATE)?;
-        let private = Private::read(&private, &public).map_err(content)?;
+        let private = Private::read(&private, Of::Identity, &public.objects).map_err(content)?;
         let mut entries = BTreeMap::new();
         for entry in &private.entries {
             let mut plain = decrypt(entry.object, &entry.name, entry.size)?;
-            let wrong = |source| Error::Content { name: entry.name.clone(), source };
-            if plain.len() as u64 != entry.size {
-                return Err(wrong(Fault::Compressed));
-            }
-            if Digest::of(&plain) != entry.sha256 {
-                return Err(wrong(Fault::Digest));
-            }
+            entry.check(&plain)?;
             entries.insert(entry.name.clone(), Secret::new(std::mem::take(&mut *plain)));
         }
         let facts = private.facts.clone();
-        Ok(Opened { id: known.newest.id, public, entries, facts, holding: known.holding, private })
+        Ok(Opened { id, manifest: bytes, public, entries, facts, holding: known.holding, private })
     }
 
     /// The ciphertext of an object, from the first destination that has it unharmed.
     pub(crate) fn fetch(&self, object: &Object) -> Result<Vec<u8>, Error> {
+        self.first(object, |destination| fetch_from(destination, object))
+    }
+
+    /// What the first destination gives that has the object unharmed.
+    pub(crate) fn first<T>(
+        &self,
+        object: &Object,
+        mut from: impl FnMut(&dyn Destination) -> Result<T, String>,
+    ) -> Result<T, Error> {
         let mut tried = Vec::new();
         for destination in &self.destinations {
-            match fetch_from(destination.as_ref(), object) {
-                Ok(bytes) => return Ok(bytes),
+            match from(destination.as_ref()) {
+                Ok(got) => return Ok(got),
                 Err(why) => tried.push(format!("{}: {why}", destination.describe())),
             }
         }
@@ -87,31 +113,30 @@ impl Archive {
 fn fetch_from(destination: &dyn Destination, object: &Object) -> Result<Vec<u8>, String> {
     match destination.get(&Name::Object(object.sha256), object.size) {
         Err(error) => Err(crate::error::chain(&error)),
-        Ok(None) => Err("it is missing".into()),
-        Ok(Some(bytes)) if bytes.len() as u64 != object.size => Err("it is cut off".into()),
-        Ok(Some(bytes)) if Digest::of(&bytes) != object.sha256 => Err("it is damaged".into()),
-        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => Err(MISSING.into()),
+        Ok(Some(bytes)) => object.check((Digest::of(&bytes), bytes.len() as u64)).map(|()| bytes),
     }
 }
 
-enum Failed {
-    NoKey,
-    Fault(Fault),
+pub(crate) const MISSING: &str = "it is missing";
+
+impl Object {
+    /// Whether a copy with this digest and size is the object; in words why not.
+    pub(crate) fn check(&self, (sha256, size): (Digest, u64)) -> Result<(), String> {
+        if size != self.size {
+            return Err("it is cut off".into());
+        }
+        if sha256 == self.sha256 { Ok(()) } else { Err("it is damaged".into()) }
+    }
 }
 
-/// age, then zstd; never more than `limit` bytes. Only for ciphertext whose digest a signed manifest names.
-fn decrypt(ciphertext: &[u8], identities: &Identities, limit: u64) -> Result<Zeroizing<Vec<u8>>, Failed> {
-    let failed = |error| match error {
-        age::DecryptError::NoMatchingKeys => Failed::NoKey,
-        _ => Failed::Fault(Fault::Age),
-    };
-    let compressed = age::Decryptor::new(ciphertext)
-        .and_then(|decryptor| decryptor.decrypt(identities.keys()))
-        .map_err(failed)?;
-    let compressed_badly = |_| Failed::Fault(Fault::Compressed);
-    let plain = zstd::stream::read::Decoder::new(compressed).map_err(compressed_badly)?;
-    // Of the final size where the size is known, so that growing leaves no copy behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(limit).unwrap_or(0)));
-    plain.take(limit + 1).read_to_end(&mut bytes).map_err(compressed_badly)?;
-    if bytes.len() as u64 > limit { Err(Failed::Fault(Fault::Compressed)) } else { Ok(bytes) }
+impl crate::entries::Entry {
+    /// Whether this is what was sealed.
+    pub(crate) fn check(&self, plain: &[u8]) -> Result<(), Error> {
+        let wrong = |source| Err(Error::Content { name: self.name.clone(), source });
+        if plain.len() as u64 != self.size {
+            return wrong(Fault::Compressed);
+        }
+        if Digest::of(plain) == self.sha256 { Ok(()) } else { wrong(Fault::Digest) }
+    }
 }

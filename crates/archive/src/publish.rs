@@ -39,25 +39,29 @@ impl Archive {
         publication: &Publication,
         holders: &BTreeSet<usize>,
     ) -> Result<Outcome, Error> {
+        self.everywhere_but(holders, |destination| self.publish_to(destination, publication))
+    }
+
+    /// Does one thing at all destinations but the `holders`, where it is done already.
+    ///
+    /// # Errors
+    /// As for [`Archive::publish`].
+    pub(crate) fn everywhere_but(
+        &self,
+        holders: &BTreeSet<usize>,
+        act: impl Fn(&dyn Destination) -> Result<(), Error>,
+    ) -> Result<Outcome, Error> {
         let mut outcome = Outcome { proven: Vec::new(), failed: Vec::new() };
         for (index, destination) in self.destinations.iter().enumerate() {
             let at = destination.describe();
-            let done = if holders.contains(&index) {
-                Ok(())
-            } else {
-                self.publish_to(destination.as_ref(), publication)
-            };
+            let done = if holders.contains(&index) { Ok(()) } else { act(destination.as_ref()) };
             match done {
                 Ok(()) => outcome.proven.push(at),
                 Err(error @ Error::OtherArchive { .. }) => return Err(error),
                 Err(error) => outcome.failed.push(Unread { at, why: chain(&error) }),
             }
         }
-        if outcome.proven.is_empty() {
-            let failed = outcome.failed.into_iter().map(|one| format!("{}: {}", one.at, one.why)).collect();
-            return Err(Error::NotProven { failed });
-        }
-        Ok(outcome)
+        if outcome.proven.is_empty() { Err(not_proven(outcome.failed)) } else { Ok(outcome) }
     }
 
     fn publish_to(&self, destination: &dyn Destination, publication: &Publication) -> Result<(), Error> {
@@ -128,8 +132,12 @@ impl Archive {
     }
 }
 
+pub(crate) fn not_proven(failed: Vec<Unread>) -> Error {
+    Error::NotProven { failed: failed.into_iter().map(|one| format!("{}: {}", one.at, one.why)).collect() }
+}
+
 /// `FORMAT` and `RECOVER.txt`, where they are not yet.
-fn mark(destination: &dyn Destination, repo: &str) -> Result<(), Error> {
+pub(crate) fn mark(destination: &dyn Destination, repo: &str) -> Result<(), Error> {
     let bytes = format::write(repo).map_err(Error::Describe)?;
     let at = || destination.describe();
     if let Err(error) = write(destination, &Name::Format, &bytes) {
@@ -166,7 +174,7 @@ fn claim_at(
 }
 
 /// Makes sure that exactly these bytes lie under `name`: written unless they are there, and read back.
-fn write(destination: &dyn Destination, name: &Name, bytes: &[u8]) -> Result<(), Error> {
+pub(crate) fn write(destination: &dyn Destination, name: &Name, bytes: &[u8]) -> Result<(), Error> {
     let limit = bytes.len() as u64;
     let differs = || Error::ReadBack { at: destination.describe(), name: name.to_string() };
     match get(destination, name, limit)? {
@@ -184,7 +192,7 @@ fn write(destination: &dyn Destination, name: &Name, bytes: &[u8]) -> Result<(),
     }
 }
 
-fn get(destination: &dyn Destination, name: &Name, limit: u64) -> Result<Option<Vec<u8>>, Error> {
+pub(crate) fn get(destination: &dyn Destination, name: &Name, limit: u64) -> Result<Option<Vec<u8>>, Error> {
     destination.get(name, limit).map_err(|source| Error::Destination { at: destination.describe(), source })
 }
 

@@ -1,14 +1,14 @@
 //! Sealing an identity set: whether there is anything to seal, and in which order it is done.
 
-use crate::compose::{Place, compose, recipients};
+use crate::compose::{Place, compose, delegations, recipients};
 use crate::entries::MAX_ENTRY;
 use crate::manifest::{Cluster, IdentityPublic, MAX_ENTRIES, MAX_SET, Manifest, ManifestId};
 use crate::publish::{Outcome, Publication};
 use crate::standing::Unread;
 use crate::survey::{Known, Survey};
 use crate::{
-    Archive, Digest, Error, Opened, ROOT_KEY_ENTRY, Recipient, RootKey, RootPublic, Secret, Trust, format,
-    names,
+    Archive, Delegation, Digest, Error, Opened, ROOT_KEY_ENTRY, Recipient, RootKey, RootPublic, Secret,
+    Trust, format, names,
 };
 use std::collections::BTreeMap;
 
@@ -42,6 +42,8 @@ pub struct Sealing<'a> {
     pub facts: &'a BTreeMap<String, String>,
     /// Who will be able to open it.
     pub recipients: &'a [Recipient],
+    /// Who else may sign what.
+    pub delegations: &'a [Delegation],
     /// The set that was opened before; `None` to begin an archive where there is none.
     pub previous: Option<&'a Opened>,
     /// Whether the cluster ever had a quorum of etcd. Once said, it stays said for the epoch.
@@ -93,7 +95,8 @@ impl Archive {
         if found != expected {
             return Err(Error::OtherCluster { found: found.clone(), expected: expected.clone() });
         }
-        if !differs(sealing, opened) {
+        // A newer epoch ended the delegations of the one before, and its snapshots name a set of their own epoch.
+        if opened.public.epoch == known.holding.epoch && !differs(sealing, opened) {
             return if sealing.born && !known.holding.born {
                 self.bear(&known, &known.newest, &key, &sealing.stamp)
             } else {
@@ -180,7 +183,7 @@ impl Archive {
     /// Nothing new: the destinations that lack the newest set get it, and the claim where it is missing.
     fn mend(&self, known: &Known, key: &RootKey, stamp: &Stamp) -> Result<Sealed, Error> {
         let publication = Publication { manifest: known.newest.clone(), fresh: BTreeMap::new() };
-        let outcome = self.publish_where_lacking(&publication, &known.holders)?;
+        let outcome = self.publish_where_lacking(&publication, &known.holders_of(&known.newest.id))?;
         self.claim(Some(known), &publication.manifest, key, stamp)?;
         Ok(sealed(&publication.manifest, false, outcome))
     }
@@ -218,6 +221,7 @@ fn differs(sealing: &Sealing, opened: &Opened) -> bool {
     !opened.private.contents().eq(wanted)
         || opened.facts != *sealing.facts
         || public.recipients != recipients(sealing)
+        || public.delegations != delegations(sealing)
         || public.cluster != *sealing.cluster
         || public.kubernetes != sealing.kubernetes
         || public.public_keys != *sealing.public_keys

@@ -59,11 +59,19 @@ impl Unverified {
     /// # Errors
     /// [`Fault::Signer`], [`Fault::Signature`], [`Fault::NewerReader`], [`Fault::Critical`].
     pub fn verify(self, root: &RootPublic) -> Result<Body, Fault> {
+        self.verify_by(|key| key == root)
+    }
+
+    /// The body, if a key that `counts` signed it and this code may read it.
+    ///
+    /// # Errors
+    /// As for [`Unverified::verify`].
+    pub fn verify_by(self, counts: impl Fn(&RootPublic) -> bool) -> Result<Body, Fault> {
         let fits = self.signer.signed(&canonical::write(&self.body)?, &self.signature);
         if !fits {
             return Err(Fault::Signature);
         }
-        if self.signer != *root {
+        if !counts(&self.signer) {
             return Err(Fault::Signer(self.signer));
         }
         // A newer format may have changed any other field, so this one is read alone.
@@ -129,7 +137,7 @@ impl Body {
     }
 }
 
-fn object(content: &impl Serialize) -> Result<Map<String, Value>, Fault> {
+pub(crate) fn object(content: &impl Serialize) -> Result<Map<String, Value>, Fault> {
     match serde_json::to_value(content) {
         Ok(Value::Object(fields)) => Ok(fields),
         _ => Err(Fault::Json),

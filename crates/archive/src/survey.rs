@@ -54,6 +54,14 @@ impl Archive {
         Error::Gone { expected: root, asked: self.describe() }
     }
 
+    /// The same where nothing is an error.
+    pub(crate) fn survey_what_is_there(&self, trust: &Trust) -> Result<Known, Error> {
+        match self.survey(trust)? {
+            Survey::Holds(known) => Ok(*known),
+            Survey::Empty { .. } => Err(Error::Empty { asked: self.describe() }),
+        }
+    }
+
     pub(crate) fn describe(&self) -> String {
         let all: Vec<String> = self.destinations.iter().map(|destination| destination.describe()).collect();
         all.join(", ")
@@ -75,8 +83,14 @@ pub(crate) struct Known {
     pub newest: Manifest,
     /// The bytes of the highest claimed epoch.
     pub claim: Option<Vec<u8>>,
-    /// The destinations that hold the newest manifest, by index.
-    pub holders: BTreeSet<usize>,
+    /// The destinations that hold a manifest, by index.
+    pub holders: BTreeMap<ManifestId, BTreeSet<usize>>,
+}
+
+impl Known {
+    pub fn holders_of(&self, id: &ManifestId) -> BTreeSet<usize> {
+        self.holders.get(id).cloned().unwrap_or_default()
+    }
 }
 
 /// What one destination gave.
@@ -265,7 +279,7 @@ fn known(
         }
         documents.rejected.extend(reading.rejected.iter().cloned());
     }
-    let holders = documents.holders.remove(&newest.id).unwrap_or_default();
+    let holders = documents.holders;
     let (claim, claim_bytes) = documents.claims.pop_last().map(|(_, claim)| claim).unzip();
     let manifests = documents.manifests;
     let epoch = claim.as_ref().map_or(0, |claim: &Claim| claim.epoch).max(newest.public.epoch);
@@ -282,7 +296,9 @@ fn known(
         unread: unread.into_iter().map(|(at, error)| Unread { at, why: chain(&error) }).collect(),
         lacking: readings
             .iter()
-            .filter(|reading| !holders.contains(&reading.index))
+            .filter(|reading| {
+                !holders.get(&newest.id).is_some_and(|holders| holders.contains(&reading.index))
+            })
             .map(|reading| reading.at.clone())
             .collect(),
     };

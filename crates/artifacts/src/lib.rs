@@ -85,3 +85,17 @@ pub async fn build_registry(
     let cache = cache::Cache::open(cache, report).await?;
     source::go_build::registry(&cache, report).await
 }
+
+/// Builds the S3 server `versitygw` for this machine from its Go module, unless `cache` has it, and returns the
+/// path of the program. For tests.
+///
+/// # Errors
+/// As for [`build_registry`].
+pub async fn build_s3_server(
+    cache: &Path,
+    progress: impl Fn(Progress) + Send + Sync,
+) -> Result<PathBuf, Error> {
+    let report: &progress::Report = &progress;
+    let cache = cache::Cache::open(cache, report).await?;
+    source::go_build::s3_server(&cache, report).await
+}

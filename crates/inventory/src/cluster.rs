@@ -249,10 +249,97 @@ pub struct Archive {
 
 /// One place for the archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Destination {
+    /// Where it is.
+    pub place: Place,
+    /// Who writes there.
+    pub from: Writer,
+    /// What fails together: places of one domain count as one.
+    pub domain: Option<String>,
+    /// Who we are there; `None`: what the operator's own environment says.
+    pub credentials: Option<Credentials>,
+}
+
+/// Where a destination is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Destination {
-    /// A folder of the operator's, relative to the inventory.
-    Folder(PathBuf),
+pub enum Place {
+    /// A folder, relative to the inventory.
+    Folder {
+        /// Where.
+        path: PathBuf,
+        /// Every node has it at the same path: a file system on the network.
+        mounted: bool,
+    },
+    /// A bucket of S3, or of a server that speaks its language.
+    S3(Bucket),
+    /// A folder of a host that is reached by SSH.
+    Ssh {
+        /// The host, and who we are there.
+        target: SshTarget,
+        /// Absolute.
+        path: String,
+    },
+}
+
+/// A bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Bucket {
+    /// Its name.
+    pub bucket: String,
+    /// What all keys begin with, without a slash at either end; may be empty.
+    pub prefix: String,
+    /// `https://host[:port]`, where it is not Amazon's.
+    pub endpoint: Option<String>,
+    /// Its region.
+    pub region: Option<String>,
+    /// Whether the bucket is the first segment of the path and not of the host.
+    pub path_style: bool,
+    /// A PEM file with the only CAs that are trusted there, relative to the inventory.
+    pub ca: Option<PathBuf>,
+}
+
+/// Who writes to a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Writer {
+    /// The nodes by their timer, and operators.
+    Nodes,
+    /// Operators only.
+    Operator,
+}
+
+/// Where keys to a destination come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Credentials {
+    /// A file: for S3 like AWS's shared credentials, for SSH a private key.
+    File(PathBuf),
+    /// A command for `sh -c` that prints such a file, or the JSON of AWS's `credential_process`.
+    Command(String),
+    /// The metadata service of the machine.
+    Instance,
+}
+
+impl Destination {
+    /// A folder of the operator's.
+    pub fn folder(path: impl Into<PathBuf>) -> Self {
+        let place = Place::Folder { path: path.into(), mounted: false };
+        Self { place, from: Writer::Operator, domain: None, credentials: None }
+    }
+
+    /// As it is written: a path, or a URL.
+    pub fn url(&self) -> String {
+        match &self.place {
+            Place::Folder { path, .. } => path.to_string_lossy().into_owned(),
+            Place::S3(Bucket { bucket, prefix, .. }) if prefix.is_empty() => format!("s3://{bucket}"),
+            Place::S3(Bucket { bucket, prefix, .. }) => format!("s3://{bucket}/{prefix}"),
+            Place::Ssh { target: SshTarget { host, port, user }, path } => {
+                let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+                format!("ssh://{user}@{host}:{port}{path}")
+            }
+        }
+    }
 }
 
 /// Where programs and images come from.

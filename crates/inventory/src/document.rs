@@ -147,8 +147,17 @@ fn explain(message: &str, span: Option<Range<usize>>, path: &str) -> (Mistake, O
 
 fn unknown_key(path: &str, quoted: &[&str], span: Option<Range<usize>>) -> (Mistake, Option<String>) {
     let (section, key) = path.rsplit_once('.').unwrap_or(("", path));
+    // Of a table in a list the path ends at the list.
+    let (section, key) = match quoted.first() {
+        Some(found) if *found != key => (path, *found),
+        _ => (section, key),
+    };
     let expected = quoted.get(1..).unwrap_or_default();
-    let message = format!("unknown key `{path}`");
+    let message = if section.is_empty() {
+        format!("unknown key `{key}`")
+    } else {
+        format!("unknown key `{section}.{key}`")
+    };
     if let Some(near) = nearest(key, expected) {
         let meant = if section.is_empty() { near.to_owned() } else { format!("{section}.{near}") };
         return (Mistake::new(span, message, format!("perhaps `{near}`")), Some(meant));

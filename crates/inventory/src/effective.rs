@@ -129,13 +129,39 @@ fn pki(pki: &Pki) -> Vec<(String, Value)> {
 }
 
 fn archive(archive: &Archive) -> Vec<(String, Value)> {
-    let to: Vec<Value> = archive.to.iter().map(|Destination::Folder(folder)| path(folder)).collect();
+    let to: Vec<Value> = archive.to.iter().map(destination).collect();
     keys([
         ("to", Some(to.into())),
         ("recipients", list(&archive.recipients)),
         ("trust", archive.trust.as_deref().map(Into::into)),
         ("every", archive.every.map(|every| duration_text(every).into())),
     ])
+}
+
+/// A folder of the operator's by its path, anything else with all that is so of it.
+fn destination(destination: &Destination) -> Value {
+    let Destination { place, from, domain, credentials } = destination;
+    if *destination == Destination::folder(destination.url()) {
+        return destination.url().into();
+    }
+    let text = |text: &Option<String>| text.as_deref().map(Into::into);
+    let mut table = keys([
+        ("url", Some(destination.url().into())),
+        ("from", written(from)),
+        ("domain", text(domain)),
+        ("credentials", credentials.as_ref().and_then(written)),
+    ]);
+    match place {
+        Place::Folder { mounted, .. } => table.extend(keys([("mounted", Some((*mounted).into()))])),
+        Place::S3(bucket) => table.extend(keys([
+            ("endpoint", text(&bucket.endpoint)),
+            ("region", text(&bucket.region)),
+            ("path-style", Some(bucket.path_style.into())),
+            ("ca", bucket.ca.as_deref().map(path)),
+        ])),
+        Place::Ssh { .. } => {}
+    }
+    Value::Table(table.into_iter().collect())
 }
 
 fn kubeadm(kubeadm: &Kubeadm) -> Vec<(String, Value)> {

@@ -6,6 +6,7 @@
 //! them), `cluster` (the result).
 
 mod parse;
+mod places;
 
 mod document;
 mod form;

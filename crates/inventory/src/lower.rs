@@ -1,6 +1,7 @@
 //! The file's values, one by one: [`Raw`] to a [`Cluster`] with every default filled in. A value that is
 //! wrong is noted and its default put in its place, so that the rules across values still see the rest.
 
+mod destinations;
 mod sections;
 
 use crate::check::labels;

@@ -41,15 +41,6 @@ pub(crate) fn refuse(raw: &Raw, found: &mut Found) {
     for at in roles.filter(|at| at.value == Role::Etcd) {
         not_yet(&at.span, "an external etcd", "leave these nodes out: etcd then runs on the control planes");
     }
-    for at in raw.archive.to.iter().flat_map(|to| to.each()) {
-        if let Some(("s3" | "ssh", _)) = at.value.split_once("://") {
-            let hint = "use a folder, and copy it away: it is encrypted";
-            not_yet(&at.span, &format!("an archive at `{}`", crate::value::brief(at.value)), hint);
-        }
-    }
-    if let Some(at) = &raw.archive.every {
-        not_yet(&at.span, "a snapshot by the clock", "leave `every` out");
-    }
     if let Some(at) = &raw.archive.keep {
         not_yet(&at.span, "pruning the archive", "leave `keep` out: everything is kept");
     }

@@ -5,6 +5,8 @@ use crate::form::{Argument, At, Named, OneOrMany, Overlay};
 use schemars::JsonSchema;
 use std::path::PathBuf;
 
+pub(crate) use crate::places::{RawDestination, RawPlace, RawPlaces};
+
 /// An inventory of rekindle: one Kubernetes cluster.
 #[derive(Debug, Default, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
@@ -153,8 +155,9 @@ pub(crate) struct RawCa {
 #[derive(Debug, Default, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub(crate) struct RawArchive {
-    /// Folders, relative to the inventory; default ["./archive"].
-    pub to: Option<At<OneOrMany>>,
+    /// Folders relative to the inventory, "s3://bucket/prefix", "ssh://user@host/path", or tables with such a
+    /// `url`; default ["./archive"].
+    pub to: Option<At<RawPlaces>>,
     /// age recipients: "age1…" or "ssh-ed25519 …". Default: one is made at the first `up`.
     pub recipients: Option<At<OneOrMany>>,
     /// How often nodes take a snapshot: "10m".

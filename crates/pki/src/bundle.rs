@@ -10,6 +10,7 @@ use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject as _;
 use secrecy::ExposeSecret as _;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use time::OffsetDateTime;
 
 /// A bundle as the archive keeps it: logical name → text. Names that are not a bundle's are left alone.
@@ -19,6 +20,8 @@ const UID: &str = "cluster/uid";
 const ETCD_TOKEN: &str = "etcd/token";
 const SA_KEY: &str = "pki/sa.key";
 const ROOT_KEY: &str = "pki/root.key";
+/// Keys of control planes that may sign snapshots: `delegated/NODE.key`.
+const DELEGATED: &str = "delegated/";
 
 /// The names of a CA's certificate and key.
 const fn names(ca: Ca) -> (&'static str, &'static str) {
@@ -42,6 +45,16 @@ pub struct Bundle {
     sa_hash: String,
     root_key: Secret,
     root_public: [u8; 32],
+    delegated: BTreeMap<String, Delegated>,
+}
+
+/// The key of one control plane that may sign snapshots, and nothing else.
+#[derive(Clone, Debug)]
+pub struct Delegated {
+    /// Ed25519, PKCS#8 PEM.
+    pub key: Secret,
+    /// Its public half (RFC 8032).
+    pub public: [u8; 32],
 }
 
 impl Bundle {
@@ -91,7 +104,12 @@ impl Bundle {
             entries.insert(SA_KEY.into(), entropy.key(pki.algorithm)?.serialize_pem().into());
         }
         if !entries.contains_key(ROOT_KEY) {
-            entries.insert(ROOT_KEY.into(), mint_root_key(entropy)?);
+            entries.insert(ROOT_KEY.into(), mint_signing_key(entropy)?);
+        }
+        for node in cluster.control_planes() {
+            if let Entry::Vacant(place) = entries.entry(format!("{DELEGATED}{}.key", node.name)) {
+                place.insert(mint_signing_key(entropy)?);
+            }
         }
         Self::from_entries(&entries)
     }
@@ -122,13 +140,14 @@ impl Bundle {
             sa_public: pem::encode("PUBLIC KEY", &sa_pair.subject_public_key_info()),
             sa_hash: key_hash(&sa_pair.subject_public_key_info()),
             sa_key,
-            root_public: root_public(&root_key)?,
+            root_public: signing_public(ROOT_KEY, &root_key)?,
             root_key,
+            delegated: delegated(entries)?,
         })
     }
 
     /// The whole bundle, for the archive: certificates and keys of the three CAs (`pki/ca.crt`, `pki/ca.key`,
-    /// …), `pki/sa.key`, `pki/root.key`, `cluster/uid`, `etcd/token`.
+    /// …), `pki/sa.key`, `pki/root.key`, `delegated/NODE.key`, `cluster/uid`, `etcd/token`.
     pub fn entries(&self) -> Entries {
         let mut entries = Entries::from([
             (UID.to_owned(), self.uid.as_str().into()),
@@ -142,6 +161,8 @@ impl Bundle {
             entries.insert(certificate.into(), authority.certificate().into());
             entries.insert(key.into(), authority.key().clone());
         }
+        let delegated = self.delegated.iter();
+        entries.extend(delegated.map(|(node, own)| (format!("{DELEGATED}{node}.key"), own.key.clone())));
         entries
     }
 
@@ -188,10 +209,15 @@ impl Bundle {
     pub fn root_public(&self) -> [u8; 32] {
         self.root_public
     }
+
+    /// The keys of control planes that may sign snapshots, by node.
+    pub fn delegated(&self) -> &BTreeMap<String, Delegated> {
+        &self.delegated
+    }
 }
 
 /// From a seed, so that the randomness is the caller's. PKCS#8 version 1, which OpenSSL reads too.
-fn mint_root_key(entropy: &mut dyn Entropy) -> Result<Secret, Error> {
+fn mint_signing_key(entropy: &mut dyn Entropy) -> Result<Secret, Error> {
     let mut seed = zeroize::Zeroizing::new([0; 32]);
     entropy.fill(&mut *seed)?;
     let pair = Ed25519KeyPair::from_seed_unchecked(&*seed).map_err(|_| Error::Entropy)?;
@@ -199,9 +225,20 @@ fn mint_root_key(entropy: &mut dyn Entropy) -> Result<Secret, Error> {
     Ok(pem::encode("PRIVATE KEY", der.as_ref()).into())
 }
 
-fn root_public(key: &Secret) -> Result<[u8; 32], Error> {
-    let unreadable =
-        || Error::Unreadable { what: ROOT_KEY.into(), why: "it is no Ed25519 key in PKCS#8".into() };
+fn delegated(entries: &Entries) -> Result<BTreeMap<String, Delegated>, Error> {
+    let own = entries.iter().filter_map(|(name, key)| {
+        let node = name.strip_prefix(DELEGATED)?.strip_suffix(".key")?;
+        Some((name, node, key))
+    });
+    own.map(|(name, node, key)| {
+        let public = signing_public(name, key)?;
+        Ok((node.to_owned(), Delegated { key: key.clone(), public }))
+    })
+    .collect()
+}
+
+fn signing_public(name: &str, key: &Secret) -> Result<[u8; 32], Error> {
+    let unreadable = || Error::Unreadable { what: name.into(), why: "it is no Ed25519 key in PKCS#8".into() };
     let der = PrivatePkcs8KeyDer::from_pem_slice(key.expose_secret().as_bytes()).map_err(|_| unreadable())?;
     let pair =
         Ed25519KeyPair::from_pkcs8_maybe_unchecked(der.secret_pkcs8_der()).map_err(|_| unreadable())?;

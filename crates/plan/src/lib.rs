@@ -5,6 +5,7 @@
 //! [`step::Plan`] without any choice left goes out.
 
 pub mod ask;
+pub mod capture;
 pub mod drill;
 pub mod export;
 pub mod kubeadm;
@@ -24,6 +25,7 @@ use step::HostId;
 
 pub use parts::etcd::QUORUM;
 pub use parts::preflight::{Problem, problems};
+pub use parts::snapshots::Snapshots;
 pub use payload::{Image, Payload, Program};
 pub use render::{TemplateError, template};
 pub use running::{Running, running};
@@ -64,6 +66,8 @@ pub struct Context<'a> {
     pub cgroups: kubeadm::Cgroups,
     /// Laid or added.
     pub growth: Growth,
+    /// What the nodes' own snapshots are made by, where they can write a destination.
+    pub snapshots: Option<&'a Snapshots>,
 }
 
 impl Context<'_> {

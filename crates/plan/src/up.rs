@@ -3,6 +3,7 @@
 
 use crate::parts::{
     addons, api_endpoint, certificates, control_plane, etcd, health, host, kubelet, network, runtime,
+    snapshots,
 };
 use crate::{Context, Growth, TemplateError};
 use inventory::{Node, Role};
@@ -62,6 +63,7 @@ fn lane(context: &Context, node: &Node) -> Result<Lane, TemplateError> {
             if context.growth == Growth::Laid && context.coordinates(node) {
                 steps.extend(addons::for_pods(context));
             }
+            steps.extend(snapshots::steps(context, node)?);
         }
         Role::Worker => {
             steps.extend(api_endpoint::steps(context, node)?);

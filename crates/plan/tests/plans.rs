@@ -83,6 +83,7 @@ fn up(file: &str, cgroup: u8, growth: Growth) -> Plan {
         patches: &patches,
         cgroups: Cgroups::of(&cluster, &answers),
         growth,
+        snapshots: None,
     };
     plan::up(&context).unwrap()
 }
@@ -216,6 +217,9 @@ fn scripts_are_posix_and_clean() {
         .collect();
     scripts.push(("survey".into(), plan::ask::survey::survey().script));
     scripts.push(("health".into(), plan::ask::health::health(&cluster("stacked-3.toml")).script));
+    scripts.push(("capture".into(), plan::capture::capture("10.0.0.11".parse().unwrap())));
+    scripts.push(("last".into(), plan::capture::last().script));
+    scripts.push(("taken".into(), plan::capture::taken(1_700_000_000)));
     // One holds the other as a value, which the linter takes for a mistake.
     for (title, body) in [
         ("drill outside", include_str!("../src/drill/outside.sh")),

@@ -1,7 +1,11 @@
 //! The words of the command line.
 
+mod archive;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+
+pub use archive::{ArchiveCommand, At, Drill, Generation, NodeCommand, Opening, Snapshot};
 
 /// Highly available Kubernetes control planes with kubeadm over SSH, and the same cluster again from an archive.
 #[derive(Debug, Parser)]
@@ -68,6 +72,14 @@ pub enum Command {
     /// Ask the cluster how it is.
     #[command(after_help = "Example:\n  rekindle status -i prod.toml")]
     Status(Cluster),
+    /// Seal a snapshot of etcd now: taken and proven on a control plane, published at every destination.
+    #[command(after_help = "Examples:
+  rekindle snapshot -i prod.toml
+  rekindle snapshot -i prod.toml --node cp2")]
+    Snapshot(Snapshot),
+    /// What the archive holds, and how to get it out.
+    #[command(subcommand)]
+    Archive(ArchiveCommand),
     /// Write a kubeconfig that works from here.
     #[command(
         after_help = "Example:\n  rekindle kubeconfig -i prod.toml > ~/.kube/prod && chmod 600 ~/.kube/prod"
@@ -79,22 +91,22 @@ pub enum Command {
   rekindle kubectl -i prod.toml -- apply -f - < app.yaml")]
     Kubectl(Kubectl),
     /// Prove a generation: boot its own kube-apiserver on its etcd snapshot, on this machine, and read all of it.
-    #[command(after_help = "Example:\n  sudo rekindle drill -i prod.toml --snapshot etcd.db")]
+    #[command(after_help = "Example:\n  sudo rekindle drill -i prod.toml")]
     Drill(Drill),
     /// Ask a generation: run kubectl against its own kube-apiserver, booted on this machine. Nothing stays.
     #[command(
-        after_help = "Example:\n  sudo rekindle at -i prod.toml --snapshot etcd.db -- get deploy -n shop -o yaml"
+        after_help = "Example:\n  sudo rekindle at -i prod.toml 1-770-ab12 -- get deploy -n shop -o yaml"
     )]
     At(At),
-    /// What is in the archive.
-    #[command(subcommand)]
-    Archive(Archive),
     /// Real multi-node clusters on this Linux host.
     #[command(subcommand)]
     Lab(Lab),
     /// Programs and images: fetch or build them beforehand, export them to a folder.
     #[command(subcommand)]
     Artifacts(ArtifactsCommand),
+    /// What a control plane's own units run.
+    #[command(subcommand, hide = true)]
+    Node(NodeCommand),
     /// Print the JSON Schema of the inventory, for editors.
     Schema,
     /// Print a completion script.
@@ -186,64 +198,6 @@ pub struct Kubectl {
     /// kubectl's own arguments.
     #[arg(last = true, required = true)]
     pub arguments: Vec<String>,
-}
-
-/// Which generation, and where it is booted.
-#[derive(Debug, Args)]
-pub struct Generation {
-    /// The inventory.
-    #[command(flatten)]
-    pub file: InventoryFile,
-    /// An age identity that opens the archive; may be given more than once.
-    #[arg(long, value_name = "FILE", env = "REKINDLE_IDENTITY", value_delimiter = ':')]
-    pub identity: Vec<PathBuf>,
-    /// Believe the archive's root key although no `trust` line names it.
-    #[arg(long)]
-    pub trust_on_first_use: bool,
-    /// The generation; the newest where none is named.
-    pub generation: Option<String>,
-    /// An etcd snapshot as a file instead: what `etcdctl snapshot save` wrote.
-    #[arg(long, value_name = "FILE", conflicts_with = "generation")]
-    pub snapshot: Option<PathBuf>,
-    /// A folder on a disk with room for 1.5 times the snapshot.
-    #[arg(long, value_name = "FOLDER")]
-    pub scratch: Option<PathBuf>,
-}
-
-/// `drill`.
-#[derive(Debug, Args)]
-pub struct Drill {
-    /// Which.
-    #[command(flatten)]
-    pub generation: Generation,
-}
-
-/// `at`.
-#[derive(Debug, Args)]
-pub struct At {
-    /// Which.
-    #[command(flatten)]
-    pub generation: Generation,
-    /// kubectl's own arguments.
-    #[arg(last = true, required = true)]
-    pub arguments: Vec<String>,
-}
-
-/// `archive`.
-#[derive(Debug, Subcommand)]
-pub enum Archive {
-    /// Write all objects of a generation as manifests that `kubectl apply -R -f` takes.
-    #[command(
-        after_help = "Example:\n  sudo rekindle archive export -i prod.toml --snapshot etcd.db --to objects"
-    )]
-    Export {
-        /// Which.
-        #[command(flatten)]
-        generation: Generation,
-        /// A folder that is not there yet, or empty.
-        #[arg(long, value_name = "FOLDER")]
-        to: PathBuf,
-    },
 }
 
 /// `artifacts`.

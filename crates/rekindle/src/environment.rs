@@ -1,5 +1,6 @@
 //! What the environment says, read once: whose files these are, where they belong, how to reach out.
 
+use crate::failure::{Failure, file_error};
 use std::path::{Path, PathBuf};
 
 /// The user who called us, and their folders. Under sudo that is the caller, not root.
@@ -21,10 +22,14 @@ pub struct Environment {
     pub owner: Option<(u32, u32)>,
     /// The agent's socket.
     pub ssh_agent: Option<PathBuf>,
+    /// Keys to S3 for the operator's own run: `AWS_ACCESS_KEY_ID` with its secret, or AWS's shared file.
+    pub s3_credentials: Option<archive::Credentials>,
     /// The user's name, for a claim that says who.
     pub user: String,
     /// This machine's name.
     pub host: String,
+    /// This program's own file, for nodes of the same platform.
+    pub program: Option<PathBuf>,
     /// `NO_COLOR` is set.
     pub no_colour: bool,
     /// Whether we are root.
@@ -56,9 +61,11 @@ impl Environment {
             rootfs: lab_home.join("rootfs"),
             owner: caller,
             ssh_agent: var("SSH_AUTH_SOCK").map(PathBuf::from),
+            s3_credentials: s3_credentials(&home),
             user: user.map_or_else(|| "unknown".into(), |name| name.to_string_lossy().into_owned()),
             host: std::fs::read_to_string("/proc/sys/kernel/hostname")
                 .map_or_else(|_| "unknown".into(), |name| name.trim().to_owned()),
+            program: std::env::current_exe().ok(),
             no_colour: var("NO_COLOR").is_some(),
             root,
             home,
@@ -84,6 +91,23 @@ impl Environment {
         }
         std::fs::DirBuilder::new().mode(0o700).create(folder)?;
         self.give(folder)
+    }
+
+    /// A folder (0700) that is gone after the run. What killed runs left is removed on the way.
+    pub fn scratch(&self, what: &str) -> Result<tempfile::TempDir, Failure> {
+        let folder = self.cache.join("scratch");
+        let failed = |error| file_error("cannot be made", &folder, &error);
+        self.make_folder(&folder).map_err(failed)?;
+        for entry in std::fs::read_dir(&folder).map_err(failed)?.flatten() {
+            let name = entry.file_name();
+            let process = name.to_str().and_then(|name| name.split('.').nth(1)?.parse::<u32>().ok());
+            if process.is_some_and(|process| !Path::new(&format!("/proc/{process}")).exists()) {
+                // It is in nobody's way.
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
+        let prefix = format!("{what}.{}.", std::process::id());
+        tempfile::Builder::new().prefix(&prefix).tempdir_in(&folder).map_err(failed)
     }
 
     /// Writes a file of the user's at once, with its final mode.
@@ -119,6 +143,19 @@ impl Environment {
             None => Ok(()),
         }
     }
+}
+
+/// Variables first, then the file that they or AWS name.
+fn s3_credentials(home: &Path) -> Option<archive::Credentials> {
+    let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let secret = |name: &str| var(name).map(archive::Secret::new);
+    if let Some((id, secret_key)) = var("AWS_ACCESS_KEY_ID").zip(secret("AWS_SECRET_ACCESS_KEY")) {
+        let token = secret("AWS_SESSION_TOKEN");
+        return Some(archive::Credentials::Keys { id, secret: secret_key, token });
+    }
+    let file =
+        var("AWS_SHARED_CREDENTIALS_FILE").map_or_else(|| home.join(".aws/credentials"), PathBuf::from);
+    file.exists().then_some(archive::Credentials::File(file))
 }
 
 fn effective_user() -> Option<u32> {

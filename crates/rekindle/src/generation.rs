@@ -2,11 +2,11 @@
 
 use crate::cli;
 use crate::environment::Environment;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, file_error};
 use crate::loaded::Loaded;
 use crate::payload::{Obtained, obtain_wanted};
 use crate::report::Reporter;
-use crate::vault::{Remembered, Vault};
+use crate::vault::{Remembered, Tried, Vault, generation_name};
 use artifacts::{Arch, Images, ProgramName, Wanted};
 use engine::{Hosts, Options, Pipe, Target};
 use inventory::Cluster;
@@ -34,6 +34,8 @@ pub struct Generation {
     super_admin: pki::Secret,
     programs: Programs,
     snapshot: PathBuf,
+    archived: Option<Archived>,
+    vault: Vault,
     scratch: PathBuf,
     hosts: Hosts,
 }
@@ -48,14 +50,11 @@ impl Generation {
         possible(environment)?;
         let loaded = Loaded::read(&args.file.inventory, report)?;
         let vault = Vault::new(&loaded, &args.identity, args.trust_on_first_use, environment)?;
-        let remembered = vault.open()?.ok_or_else(|| {
-            Failure::refused("the archive is empty").hint("`rekindle up` makes the cluster first")
-        })?;
+        let Taken { remembered, snapshot, archived } = take(&vault, args, environment)?;
         let cluster = remembered.cluster.clone().ok_or_else(|| {
             Failure::refused("the archive's own inventory can't be read")
                 .hint("use the rekindle that wrote it")
         })?;
-        let snapshot = snapshot(args)?;
         let programs = programs(&loaded, &cluster, &remembered, environment, report).await?;
         let first = cluster.control_planes().next();
         let node = first.ok_or_else(|| Failure::refused("the archived cluster has no control plane"))?;
@@ -68,7 +67,30 @@ impl Generation {
         let here = Target::local(HostId::new("here"));
         let (hosts, _) = Hosts::connect(vec![here], Options::default(), &events).await;
         let scratch = args.scratch.clone().unwrap_or_else(|| SCRATCH.into());
-        Ok(Self { cluster, remembered, node_files, super_admin, programs, snapshot, scratch, hosts })
+        Ok(Self {
+            cluster,
+            remembered,
+            node_files,
+            super_admin,
+            programs,
+            snapshot,
+            archived,
+            vault,
+            scratch,
+            hosts,
+        })
+    }
+
+    /// Its name in the archive, where it came from there.
+    pub fn name(&self) -> Option<&str> {
+        self.archived.as_ref().map(|archived| archived.name.as_str())
+    }
+
+    /// Notes in the archive what was proven of it, where it came from there.
+    pub fn prove(&self, tried: Tried) -> Result<(), Failure> {
+        let Some(archived) = &self.archived else { return Ok(()) };
+        let signing = self.vault.signing(&self.remembered.bundle)?;
+        self.vault.prove(&archived.id, tried, &signing)
     }
 
     /// Boots it and returns the script's exit status, and the end of what it said on standard error. `take` gets what
@@ -132,13 +154,39 @@ fn possible(environment: &Environment) -> Result<(), Failure> {
         .hint("run it with sudo"))
 }
 
-/// The generation's etcd snapshot as a file.
-fn snapshot(args: &cli::Generation) -> Result<PathBuf, Failure> {
-    let Some(path) = &args.snapshot else {
-        return Err(Failure::refused("snapshots can't be opened from the archive yet")
-            .hint("--snapshot FILE names one that `etcdctl snapshot save` wrote"));
-    };
-    path.canonicalize().map_err(|error| crate::failure::file_error("cannot be read", path, &error))
+/// A generation of the archive, opened.
+struct Archived {
+    id: archive::ManifestId,
+    name: String,
+    /// The snapshot lies here for as long as it is needed.
+    _folder: tempfile::TempDir,
+}
+
+/// An etcd snapshot as a file, and what belongs to it.
+struct Taken {
+    remembered: Remembered,
+    snapshot: PathBuf,
+    archived: Option<Archived>,
+}
+
+fn take(vault: &Vault, args: &cli::Generation, environment: &Environment) -> Result<Taken, Failure> {
+    if let Some(path) = &args.snapshot {
+        let remembered = vault.open()?.ok_or_else(|| {
+            Failure::refused("the archive is empty").hint("`rekindle up` makes the cluster first")
+        })?;
+        let snapshot = path.canonicalize().map_err(|error| file_error("cannot be read", path, &error))?;
+        return Ok(Taken { remembered, snapshot, archived: None });
+    }
+    let generations = vault.generations()?;
+    let chosen = vault.choose(&generations, args.generation.as_deref())?;
+    let folder = environment.scratch("generation")?;
+    let path = folder.path().join("snapshot.db");
+    let failed = |error| file_error("cannot be written", &path, &error);
+    let mut file = std::fs::File::create_new(&path).map_err(failed)?;
+    let opened = vault.open_generation(&chosen.id, folder.path(), &mut file)?;
+    file.sync_all().map_err(failed)?;
+    let archived = Archived { id: chosen.id, name: generation_name(chosen), _folder: folder };
+    Ok(Taken { remembered: opened.identity, snapshot: path, archived: Some(archived) })
 }
 
 /// The cluster's own programs, for this machine, from the cache or the source that the inventory of today names.

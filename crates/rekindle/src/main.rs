@@ -3,13 +3,17 @@
 
 mod cli;
 mod commands;
+mod destinations;
 mod environment;
 mod failure;
 mod generation;
 mod loaded;
+mod node;
 mod payload;
+mod receive;
 mod report;
 mod session;
+mod ssh_destination;
 mod vault;
 
 use clap::{CommandFactory, Parser};
@@ -50,17 +54,17 @@ async fn run(cli: &Cli, environment: &Environment, report: &Reporter) -> Result<
         Command::Up(args) => commands::up::run(args, environment, report).await?,
         Command::Plan(args) => commands::plan::run(args, environment, report).await?,
         Command::Status(args) => commands::status::run(args, environment, report).await?,
+        Command::Snapshot(args) => commands::snapshot::run(args, environment, report).await?,
         Command::Kubeconfig(args) => commands::kubeconfig::run(args, environment, report)?,
         // kubectl's own exit status is the answer.
         Command::Kubectl(args) => return commands::kubectl::run(args, environment, report).await,
         Command::Drill(args) => commands::drill::run(args, environment, report).await?,
         // kubectl's, too.
         Command::At(args) => return commands::at::run(args, environment, report).await,
-        Command::Archive(cli::Archive::Export { generation, to }) => {
-            commands::export::run(generation, to, environment, report).await?
-        }
+        Command::Archive(command) => commands::archive::run(command, environment, report).await?,
         Command::Lab(command) => return commands::lab::run(command, environment, report).await,
         Command::Artifacts(command) => commands::artifacts::run(command, environment, report).await?,
+        Command::Node(command) => node::run(command, report).await?,
         Command::Schema => {
             let schema = inventory::schema();
             report.result(&serde_json::to_string_pretty(&schema).unwrap_or_default(), schema);

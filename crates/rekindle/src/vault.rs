@@ -1,15 +1,30 @@
 //! The archive of one cluster as a command uses it: where it is, who can open it, what is sealed into it.
 
+mod generations;
+
+use crate::destinations::destination;
 use crate::environment::Environment;
 use crate::failure::{Failure, chain, file_error};
 use crate::loaded::{Loaded, LocalFiles};
 use archive::{
-    Archive, Destination, Folder, Identities, NewIdentity, Opened, Recipient, RootKey, RootPublic, Sealed,
-    Sealing, Secret, Stamp, Standing, Trust,
+    Archive, Delegation, Identities, MAY_PROOF, MAY_SNAPSHOT, NewIdentity, Opened, Recipient, RootKey,
+    RootPublic, Sealed, Sealing, Secret, Stamp, Standing, Trust,
 };
 use pki::{Bundle, Ca, ExposeSecret};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+pub use generations::{OpenedGeneration, Signing, Tried};
+
+/// How a person calls a generation.
+pub fn generation_name(one: &archive::Generation) -> String {
+    generations::name(one.public.epoch, one.public.revision, &one.id)
+}
+
+/// How a person calls a generation that was just published.
+pub fn published_name(one: &archive::Published) -> String {
+    generations::name(one.epoch, one.revision, &one.id)
+}
 
 /// Logical names of what is sealed beside the bundle.
 const INVENTORY: &str = "inventory.toml";
@@ -75,6 +90,16 @@ impl Remembered {
         plan::Known { uid: self.bundle.uid().to_owned(), born: self.opened.holding.born }
     }
 
+    /// Its identity set: what anybody may know of it.
+    pub fn public(&self) -> &archive::IdentityPublic {
+        &self.opened.public
+    }
+
+    /// Every entry of its identity set.
+    pub fn entries(&self) -> &BTreeMap<String, Secret> {
+        &self.opened.entries
+    }
+
     /// Destinations that lack the newest set, or did not answer.
     pub fn debts(&self) -> Vec<String> {
         let holding = &self.opened.holding;
@@ -93,12 +118,8 @@ impl Vault {
         environment: &Environment,
     ) -> Result<Self, Failure> {
         let settings = &loaded.cluster().archive;
-        let folder =
-            |path: &Path| Box::new(Folder::new(environment.path(&loaded.folder, path), environment.owner));
-        let destinations = settings.to.iter().map(|to| match to {
-            inventory::Destination::Folder(path) => folder(path) as Box<dyn Destination>,
-        });
-        let archive = Archive::at(destinations.collect()).map_err(|error| failure(&error))?;
+        let places = settings.to.iter().map(|to| destination(to, loaded, environment));
+        let archive = Archive::at(places.collect::<Result<_, _>>()?).map_err(|error| failure(&error))?;
         let own_identity = environment.config.join("identity.txt");
         let identity_files = if !identity.is_empty() {
             identity.to_vec()
@@ -202,6 +223,7 @@ impl Vault {
             encryption_keys: &BTreeMap::new(),
             entries: &entries(contents),
             facts: &BTreeMap::new(),
+            delegations: &delegations(bundle, previous),
             recipients,
             previous: previous.map(|remembered| &remembered.opened),
             born: contents.born,
@@ -220,6 +242,19 @@ impl Vault {
         let key = Secret::new(bundle.root_key().expose_secret().as_bytes());
         self.archive.seal_born(sealed, &key, stamp).map_err(|error| failure(&error))
     }
+}
+
+/// Each control plane may add snapshots, and say what it proved of its own.
+fn delegations(bundle: &Bundle, previous: Option<&Remembered>) -> Vec<Delegation> {
+    let epoch = previous.map_or(1, |remembered| remembered.opened.holding.epoch);
+    let own = bundle.delegated().iter();
+    own.map(|(node, own)| Delegation {
+        epoch,
+        key: own.public.into(),
+        may: vec![MAY_PROOF.into(), MAY_SNAPSHOT.into()],
+        node: node.clone(),
+    })
+    .collect()
 }
 
 /// The public half of an identity, which age-keygen's own comment names.

@@ -1,8 +1,12 @@
 //! A place that keeps bytes under the archive's names: what one must do, and nothing of what they mean.
 
 mod folder;
+mod s3;
+mod worker;
 
 pub use folder::Folder;
+pub use s3::{Credentials, S3, S3Error, S3Settings};
+pub use worker::Worker;
 
 use crate::{Name, Prefix};
 use std::fmt;

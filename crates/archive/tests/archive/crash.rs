@@ -1,5 +1,6 @@
 //! A seal that ends anywhere: what was begun does not show, and the next seal goes on.
 
+use crate::nodes::{ANCHOR, Nodes, ONE, db, generations, only};
 use crate::place::{Memory, STAMP, at, plain, root, root_key, set};
 use archive::{Error, Secret, Standing, Trust};
 
@@ -100,4 +101,56 @@ fn objects_without_a_manifest_are_nothing() {
     place.remove(&place.only("gen/").0);
     place.remove("epoch/1.json");
     assert!(matches!(place.archive().state(&Trust::Unset).unwrap(), Standing::Empty));
+}
+
+#[test]
+fn a_snapshot_that_ends_anywhere_does_not_show_and_goes_on_as_the_same() {
+    let (whole, nodes) = Nodes::sealed();
+    let before = whole.puts();
+    nodes.publish(&whole.archive(), ONE, 1000).unwrap();
+    assert_eq!(whole.puts() - before, 4, "3 objects and the manifest");
+    for puts in 0..4 {
+        let place = Memory::new("memory");
+        let archive = place.archive();
+        let nodes = Nodes::sealed_at(&archive);
+        let captured = nodes.capture(ONE, 1000);
+        place.fail_after(Some(puts));
+        let error = archive.publish_snapshot(&captured, &ONE.key(), &ANCHOR()).unwrap_err();
+        assert!(matches!(error, Error::NotProven { .. }), "{error}");
+        place.fail_after(None);
+        assert_eq!(generations(&archive).all.len(), 0, "after {puts} writes");
+        let published = archive.publish_snapshot(&captured, &ONE.key(), &ANCHOR()).unwrap();
+        assert_eq!(nodes.open(&archive, &published.id).unwrap().1, db(1000));
+        assert_eq!(whole.count(""), place.count(""));
+    }
+}
+
+#[test]
+fn a_snapshot_at_two_places_that_ends_anywhere_is_one_set_in_the_end() {
+    for puts in 0..4 {
+        let places = [Memory::new("one"), Memory::new("two")];
+        let archive = at(&[&places[0], &places[1]]);
+        let nodes = Nodes::sealed_at(&archive);
+        let captured = nodes.capture(ONE, 1000);
+        places[1].fail_after(Some(puts));
+        let first = archive.publish_snapshot(&captured, &ONE.key(), &ANCHOR()).unwrap();
+        assert_eq!((first.proven.len(), first.failed.len()), (1, 1));
+        places[1].fail_after(None);
+        let again = archive.publish_snapshot(&captured, &ONE.key(), &ANCHOR()).unwrap();
+        assert_eq!((again.id, again.proven.len(), again.failed.len()), (first.id, 2, 0));
+        assert_eq!(only(&generations(&archive)).held_by, ["one", "two"]);
+        assert_eq!(places[0].files(), places[1].files());
+    }
+}
+
+#[test]
+fn a_place_that_keeps_half_of_a_snapshot_is_not_said_to_hold_it() {
+    let places = [Memory::new("one"), Memory::new("two")];
+    let archive = at(&[&places[0], &places[1]]);
+    let nodes = Nodes::sealed_at(&archive);
+    places[0].lies(true);
+    let published = nodes.publish(&archive, ONE, 1000).unwrap();
+    assert_eq!((&*published.proven, &*published.failed[0].at), (&["two".to_owned()][..], "one"));
+    assert_eq!(only(&generations(&archive)).held_by, ["two"]);
+    assert!(published.failed[0].why.contains("read back"), "{}", published.failed[0].why);
 }

@@ -22,7 +22,7 @@ fn open(place: &Memory, identities: &Identities) -> Result<BTreeMap<String, Vec<
 }
 
 /// The value as canonical JSON, written without the crate's own code.
-fn canonical(value: &Value) -> String {
+pub fn canonical(value: &Value) -> String {
     match value {
         Value::Array(items) => {
             format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(","))
@@ -37,7 +37,7 @@ fn canonical(value: &Value) -> String {
     }
 }
 
-fn sign(body: &Value, seed: u8) -> Vec<u8> {
+pub fn sign(body: &Value, seed: u8) -> Vec<u8> {
     let key = Ed25519KeyPair::from_pkcs8_maybe_unchecked(root_key(seed).expose()).unwrap();
     let signature = key.sign(canonical(body).as_bytes());
     let hex: String = signature.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -261,18 +261,18 @@ fn a_newer_format_is_refused_with_the_version_that_is_needed() {
 fn an_unknown_field_is_kept_and_a_critical_one_refused() {
     let (place, set) = small();
     let mut more = body(&place);
-    more["delegations"] = json!([{ "node": "cp1" }]);
+    more["provenance"] = json!([{ "node": "cp1" }]);
     replace(&place, &more);
     let opened = place.archive().open_identity(&set.identities, &ANCHOR()).unwrap();
     place.archive().seal_born(&opened.id, &root_key(1), &STAMP).unwrap();
     place.remove(&format!("gen/1-0-{}.json", opened.id.tag()));
-    assert_eq!(body(&place)["delegations"], more["delegations"]);
+    assert_eq!(body(&place)["provenance"], more["provenance"]);
     assert_eq!(body(&place)["born"], json!(true));
 
-    more["critical"] = json!(["delegations"]);
+    more["critical"] = json!(["provenance"]);
     replace(&place, &more);
     let error = open(&place, &set.identities).unwrap_err();
-    let expected = "it has a critical field that this rekindle does not know: `delegations`";
+    let expected = "it has a critical field that this rekindle does not know: `provenance`";
     assert!(error.to_string().ends_with(expected), "{error}");
 }
 

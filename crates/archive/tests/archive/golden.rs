@@ -1,6 +1,7 @@
 //! Archives of all versions open for ever. They are made once and never again.
 
-use archive::{Archive, Folder, Identities, ROOT_KEY_ENTRY, RootPublic, Secret, Standing, Trust};
+use crate::nodes::ONE;
+use archive::{Archive, Folder, Identities, ROOT_KEY_ENTRY, RootPublic, Secret, Signer, Standing, Trust};
 use std::fs;
 use std::path::PathBuf;
 
@@ -8,9 +9,16 @@ fn golden(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/archive/golden").join(file)
 }
 
-fn version_1() -> Archive {
-    Archive::at(vec![Box::new(Folder::new(golden("v1"), None))]).unwrap()
+fn lying_in(file: &str) -> Archive {
+    Archive::at(vec![Box::new(Folder::new(golden(file), None))]).unwrap()
 }
+
+fn version_1() -> Archive {
+    lying_in("v1")
+}
+
+/// An archive of version 1 with a generation: its snapshot set was signed by a delegated key and proven.
+const GENERATION: &str = "v1-generation";
 
 const ROOT: &str = "ed25519:e28a8970753332bd72fef413e6b0b2ef1b4aadda7aa2c141f233712a6876b351";
 
@@ -45,6 +53,50 @@ fn the_archive_of_version_1_opens() {
         );
         assert_eq!(opened.facts["note"], "never change this");
     }
+}
+
+#[test]
+fn the_generation_of_version_1_opens() {
+    let (archive, trust) = (lying_in(GENERATION), Trust::Anchor(ROOT.parse::<RootPublic>().unwrap()));
+    let all = archive.generations(&trust).unwrap();
+    assert!(all.rejected.is_empty() && all.all.len() == 1);
+    let newest = all.newest_counting().unwrap();
+    assert_eq!(newest.signed_by, Signer::Node("cp-11".into()));
+    insta::assert_snapshot!("version_1_snapshot", serde_json::to_string_pretty(&newest.public).unwrap());
+    insta::assert_debug_snapshot!("version_1_proofs", newest.proofs);
+    let text = Secret::new(fs::read(golden("v1-generation.identity")).unwrap());
+    let identities = Identities::parse(&text, "v1-generation.identity").unwrap();
+    let scratch = tempfile::TempDir::new().unwrap();
+    let mut to = Vec::new();
+    let opened = archive.open_snapshot(&newest.id, &identities, &trust, scratch.path(), &mut to).unwrap();
+    assert_eq!(String::from_utf8(to).unwrap(), "what etcd held\n");
+    assert_eq!(opened.entries["nodes.json"].expose(), b"[{\"name\":\"cp-11\"}]");
+    assert_eq!(opened.facts["members"], "3");
+    let identity = archive.open_identity_set(&newest.public.identity, &identities, &trust).unwrap();
+    assert_eq!(identity.public.delegations, [ONE.delegation(1)]);
+}
+
+#[test]
+#[ignore = "makes the golden generation of a new version, and never replaces one"]
+fn make_generation() {
+    use crate::place::{STAMP, root_key};
+    use archive::{Cluster, IdentityManifest, Level, NewIdentity};
+    assert!(!golden(GENERATION).exists(), "the golden archive is never replaced");
+    let key = NewIdentity::mint(STAMP.created).unwrap();
+    fs::write(golden("v1-generation.identity"), key.file.expose()).unwrap();
+    let mut set = crate::place::set(0x47);
+    set.cluster = Cluster { name: "golden".into(), uid: "0123456789abcdef0123456789abcdef".into() };
+    set.recipients = vec![key.recipient];
+    set.entries = [(ROOT_KEY_ENTRY.to_owned(), root_key(0x47))].into();
+    set.delegations = vec![ONE.delegation(1)];
+    let (archive, trust) = (lying_in(GENERATION), Trust::Anchor(ROOT.parse::<RootPublic>().unwrap()));
+    set.seal(&archive, None).unwrap();
+    let identity = archive.identity_manifest(&trust).unwrap();
+    let identity = IdentityManifest::read(&identity, &ROOT.parse().unwrap()).unwrap();
+    let nodes = crate::nodes::Nodes { set, identity, dir: tempfile::TempDir::new().unwrap() };
+    let (folder, _) = nodes.try_capture(ONE, 4711, &mut &b"what etcd held\n"[..]).unwrap();
+    let published = archive.publish_snapshot(&folder, &ONE.key(), &trust).unwrap();
+    archive.prove(&crate::nodes::proof(published.id, Level::L3, "golden"), &ONE.key(), &trust).unwrap();
 }
 
 #[test]

@@ -5,11 +5,15 @@ mod crash;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod fault_proxy;
+#[cfg(test)]
 mod folder;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod keys;
+#[cfg(test)]
+mod nodes;
 #[cfg(test)]
 mod order;
 #[cfg(test)]
@@ -17,6 +21,16 @@ mod place;
 #[cfg(test)]
 mod recover;
 #[cfg(test)]
+mod s3;
+#[cfg(test)]
+mod s3_faults;
+#[cfg(test)]
+mod s3_server;
+#[cfg(test)]
 mod seal;
+#[cfg(test)]
+mod snapshot;
+#[cfg(test)]
+mod stolen;
 #[cfg(test)]
 mod trust;

@@ -1,8 +1,8 @@
 //! A destination in memory that can be made to fail, and a small cluster to seal.
 
 use archive::{
-    Archive, Cluster, Destination, DestinationError, Digest, Identities, Name, NewIdentity, Opened, Prefix,
-    Put, ROOT_KEY_ENTRY, Recipient, RootKey, RootPublic, Sealed, Sealing, Secret, Stamp,
+    Archive, Cluster, Delegation, Destination, DestinationError, Digest, Identities, Name, NewIdentity,
+    Opened, Prefix, Put, ROOT_KEY_ENTRY, Recipient, RootKey, RootPublic, Sealed, Sealing, Secret, Stamp,
 };
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -182,6 +182,7 @@ pub struct Set {
     pub entries: BTreeMap<String, Secret>,
     pub facts: BTreeMap<String, String>,
     pub recipients: Vec<Recipient>,
+    pub delegations: Vec<Delegation>,
     pub identities: Identities,
     pub born: bool,
 }
@@ -201,6 +202,7 @@ pub fn set(seed: u8) -> Set {
         entries: entries.into_iter().map(|(name, content)| (name.to_owned(), content)).collect(),
         facts: [("by".to_owned(), "a test".to_owned())].into(),
         recipients: vec![key.recipient],
+        delegations: Vec::new(),
         identities: Identities::parse(&key.file, "a test").unwrap(),
         born: false,
     }
@@ -217,6 +219,7 @@ impl Set {
             entries: &self.entries,
             facts: &self.facts,
             recipients: &self.recipients,
+            delegations: &self.delegations,
             previous,
             born: self.born,
             stamp: STAMP,

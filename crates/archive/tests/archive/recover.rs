@@ -1,7 +1,8 @@
 //! A person's recovery without rekindle: the lines of `RECOVER.txt`, typed as they stand.
 
+use crate::nodes::{ANCHOR, Nodes, ONE, TWO, db, entries, proof};
 use crate::place::{Memory, plain, root, set};
-use archive::{Archive, Folder, NewIdentity, Secret};
+use archive::{Archive, Folder, Level, NewIdentity, Secret};
 use std::fs;
 use std::process::Command;
 use tempfile::TempDir;
@@ -62,6 +63,53 @@ fn a_person_opens_it_with_age_zstd_and_sha256sum() {
 }
 
 #[test]
+fn a_person_takes_the_newest_snapshot_out_of_it() {
+    if let Some(program) = missing(&["age", "zstd", "sha256sum"]) {
+        println!("skipped: `{program}` is not installed");
+        return;
+    }
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("archive");
+    let archive = Archive::at(vec![Box::new(Folder::new(&path, None))]).unwrap();
+    let key = NewIdentity::mint("2026-11-24T12:00:00Z").unwrap();
+    fs::write(dir.path().join("identity.txt"), key.file.expose()).unwrap();
+    let mut nodes = Nodes::sealed_at(&archive);
+    nodes.set.recipients.push(key.recipient);
+    nodes.seal_again(&archive);
+    // By number, not by the order of the digits.
+    let newest = nodes.publish(&archive, TWO, 10_000).unwrap();
+    nodes.publish(&archive, ONE, 9_000).unwrap();
+
+    let page = fs::read_to_string(path.join("RECOVER.txt")).unwrap();
+    let of = |from: &str, until: &str| {
+        let start = page.find(from).unwrap();
+        commands(&page[start..], until)
+    };
+    let script = [of("1. Say", "\n2. "), of("\n7. ", "\n9. ")]
+        .join("\n")
+        .replace("$HOME/identity.txt", &dir.path().join("identity.txt").display().to_string())
+        .replace("$HOME/recovered", &dir.path().join("out").display().to_string());
+    let run = || {
+        let run = Command::new("sh").arg("-c").arg(&script).current_dir(&path).output().unwrap();
+        let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+        assert!(run.status.success(), "{out}\n{err}\n{script}");
+        out.into_owned()
+    };
+    let out = run();
+    assert!(out.starts_with(&format!("gen/1-10000-{}.json\n\"node\":\"cp-12\"\n", newest.id.tag())), "{out}");
+    assert!(out.contains("nobody has tried this snapshot"), "{out}");
+    // 3 objects and 2 files.
+    assert_eq!(out.lines().filter(|line| line.ends_with(": OK")).count(), 5, "{out}");
+    let files = dir.path().join("out/files");
+    assert!(fs::read(files.join("etcd/snapshot.db")).unwrap() == db(10_000), "the snapshot is another");
+    assert_eq!(fs::read(files.join("nodes.json")).unwrap(), entries()["nodes.json"].expose());
+
+    archive.prove(&proof(newest.id, Level::L3, "r"), &TWO.key(), &ANCHOR()).unwrap();
+    let out = run();
+    assert!(out.contains(&format!("proof/{}-r.json", newest.id.tag())) && !out.contains("nobody"), "{out}");
+}
+
+#[test]
 fn the_page_lies_in_each_archive_and_fits_a_terminal() {
     let place = Memory::new("memory");
     set(1).seal(&place.archive(), None).unwrap();
@@ -69,4 +117,5 @@ fn the_page_lies_in_each_archive_and_fits_a_terminal() {
     let prose = page.lines().filter(|line| !line.starts_with("    $ "));
     assert!(page.is_ascii() && prose.clone().all(|line| line.len() <= 80));
     assert!(prose.count() > 40 && commands(&page, "\n6. ").lines().count() == 10);
+    assert!(commands(&page, "\n9. ").lines().count() == 23);
 }

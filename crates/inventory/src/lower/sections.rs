@@ -1,5 +1,6 @@
 //! The sections beside `[cluster]` and `[nodes]`.
 
+use super::destinations::destinations;
 use super::{SSH_PORT, USER};
 use crate::cluster::*;
 use crate::document::Document;
@@ -107,35 +108,12 @@ pub(super) fn pki(document: &Document, found: &mut Found) -> Pki {
 }
 
 pub(super) fn archive(raw: &RawArchive, found: &mut Found) -> Archive {
-    let to = match &raw.to {
-        Some(at) => {
-            if at.each().is_empty() {
-                let mistake =
-                    Mistake::new(at.span.clone(), "the archive has no place".into(), "one folder at least");
-                found.error(mistake.hint("the archive is the only way to the same cluster again"));
-            }
-            found.all(&at.each(), destination).into_iter().flatten().collect()
-        }
-        None => vec![Destination::Folder("./archive".into())],
-    };
     let recipients = raw.recipients.as_ref().map_or_else(Vec::new, |at| found.all(&at.each(), recipient));
     Archive {
-        to,
+        to: destinations(raw.to.as_ref(), found),
         recipients,
         trust: raw.trust.as_ref().and_then(|at| found.take(at.text(), trust)),
         every: raw.every.as_ref().and_then(|at| found.take(at.text(), value::duration)),
-    }
-}
-
-/// A folder; `None` for another kind of place, which `not_yet` refuses.
-fn destination(text: &str) -> Result<Option<Destination>, Mistake> {
-    match text.split_once("://") {
-        None => Ok(Some(Destination::Folder(file(text)?))),
-        Some(("s3" | "ssh", _)) => Ok(None),
-        Some((scheme, _)) => {
-            let message = format!("`{}://` is no kind of place for an archive", value::brief(scheme));
-            Err(Mistake::new(None, message, "a folder"))
-        }
     }
 }
 
@@ -218,7 +196,7 @@ fn local_file(at: &At<PathBuf>, found: &mut Found) -> Option<PathBuf> {
     found.take(text, file)
 }
 
-fn file(text: &str) -> Result<PathBuf, Mistake> {
+pub(super) fn file(text: &str) -> Result<PathBuf, Mistake> {
     if text.is_empty() || text.contains(char::is_control) {
         let what = if text.is_empty() { "nothing".into() } else { format!("`{}`", value::brief(text)) };
         return Err(Mistake::new(None, format!("{what} is no path"), "a file or folder"));

@@ -122,7 +122,10 @@ impl Counts {
             };
             say(prefix, why);
         }
-        for key in self.other.keys().filter(|key| !OWN_OTHER.contains(&key.as_str())) {
+        // Ours: whose turn it is to take a snapshot.
+        let known =
+            |key: &&String| OWN_OTHER.contains(&key.as_str()) || key.starts_with("rekindle/snapshot/");
+        for key in self.other.keys().filter(|key| !known(key)) {
             say(key, "a key that is no object's".into());
         }
         found

@@ -43,6 +43,11 @@ fn what_is_not_proven_is_named() {
             "readyz: its kube-apiserver was not ready: poststarthook/x",
         ),
         (
+            "other compact_rev_key",
+            "other rekindle/snapshots",
+            "rekindle/snapshots: a key that is no object's",
+        ),
+        (
             "token ok",
             "token Unauthorized",
             "token: one that the service accounts' key signed was not accepted: Unauthorized",

@@ -12,3 +12,4 @@ pub mod network;
 pub mod preflight;
 pub mod runtime;
 pub mod service;
+pub mod snapshots;

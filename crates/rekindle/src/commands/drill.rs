@@ -5,11 +5,15 @@ use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::generation::Generation;
 use crate::report::{Reporter, duration};
+use crate::vault::Tried;
+use archive::Level;
 use engine::Pipe;
 use plan::drill::{Drilled, Purpose};
 use std::ops::ControlFlow;
 use std::time::Duration;
 use step::Output;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// No answer is longer than this, in bytes: a line a kind.
 const LONGEST: usize = 8 << 20;
@@ -17,9 +21,20 @@ const LONGEST: usize = 8 << 20;
 /// One line where all was proven (0), one more for each thing that was not (5).
 pub async fn run(args: &cli::Drill, environment: &Environment, report: &Reporter) -> Outcome {
     let generation = Generation::open(&args.generation, environment, report).await?;
+    let when = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
     let drilled = drill(&generation).await?;
-    let (text, proven) = (words(&drilled), drilled.is_proven());
-    report.result(&text, serde_json::json!({ "proven": proven, "drilled": drilled }));
+    let (mut text, proven) = (words(&drilled), drilled.is_proven());
+    if proven {
+        let by = format!("{}@{}", environment.user, environment.host);
+        let seconds = Duration::try_from_secs_f64(drilled.seconds()).unwrap_or_default().as_secs();
+        let what = [("objects".to_owned(), drilled.objects.to_string())].into();
+        generation.prove(Tried { level: Level::L4, by, when, seconds, what })?;
+    }
+    if let Some(name) = generation.name() {
+        text = format!("generation {name}: {text}");
+    }
+    let value = serde_json::json!({ "generation": generation.name(), "proven": proven, "drilled": drilled });
+    report.result(&text, value);
     Ok(if proven { Exit::Done } else { Exit::Due })
 }
 

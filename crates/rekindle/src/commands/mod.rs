@@ -1,5 +1,6 @@
 //! A file a verb.
 
+pub mod archive;
 pub mod artifacts;
 pub mod at;
 pub mod check;
@@ -10,5 +11,6 @@ pub mod kubeconfig;
 pub mod kubectl;
 pub mod lab;
 pub mod plan;
+pub mod snapshot;
 pub mod status;
 pub mod up;

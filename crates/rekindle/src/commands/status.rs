@@ -1,5 +1,6 @@
 //! `status`: what the real thing says of itself.
 
+use super::archive;
 use crate::cli;
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome};
@@ -21,8 +22,21 @@ pub async fn run(args: &cli::Cluster, environment: &Environment, report: &Report
     if let Some(remembered) = &session.remembered {
         complaints.extend(remembered.debts().into_iter().map(|debt| format!("archive: {debt}")));
     }
-    let text = table(session.cluster(), &health, &complaints);
-    report.result(&text, serde_json::json!({"asked": on, "health": health, "complaints": complaints}));
+    let generations = session.vault.generations()?;
+    let newest = generations.newest_counting();
+    complaints.extend(archive::complaints(&generations).into_iter().map(|why| format!("archive: {why}")));
+    let mut text = table(session.cluster(), &health, &complaints);
+    if let Some(newest) = newest {
+        text.push_str(&format!(
+            "newest generation that counts: {}\n",
+            archive::in_words(newest, session.now)
+        ));
+    }
+    let newest = newest.map(|newest| archive::value(newest, session.now));
+    report.result(
+        &text,
+        serde_json::json!({"asked": on, "health": health, "complaints": complaints, "generation": newest}),
+    );
     Ok(if complaints.is_empty() { Exit::Done } else { Exit::Due })
 }
 

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use projects::pinned;
-use projects::{CONTAINERD, COREDNS, DISTRIBUTION, ETCD, PAUSE, Project};
+use projects::{CONTAINERD, COREDNS, DISTRIBUTION, ETCD, PAUSE, Project, VERSITYGW};
 
 use crate::cache::Cache;
 use crate::error::Error;
@@ -57,12 +57,26 @@ pub(crate) async fn obtain(wanted: &Wanted, cache: &Cache, report: &Report<'_>) 
 
 /// Builds the registry `distribution` for this machine and returns its program, `registry`.
 pub(crate) async fn registry(cache: &Cache, report: &Report<'_>) -> Result<PathBuf, Error> {
+    for_here(DISTRIBUTION, "registry", cache, report).await
+}
+
+/// Builds the S3 server `versitygw` for this machine and returns its program.
+pub(crate) async fn s3_server(cache: &Cache, report: &Report<'_>) -> Result<PathBuf, Error> {
+    for_here(VERSITYGW, "versitygw", cache, report).await
+}
+
+async fn for_here(
+    project: Project,
+    program: &str,
+    cache: &Cache,
+    report: &Report<'_>,
+) -> Result<PathBuf, Error> {
     let arch = Arch::HERE.ok_or_else(|| Error::Unusable {
         what: "this machine's processor".into(),
         why: "programs are built for amd64 and arm64".into(),
     })?;
-    let plan = compile::plan(DISTRIBUTION, arch, cache).await?;
-    Ok(compile::build(plan, cache, report).await?.checked("registry").await?.file)
+    let plan = compile::plan(project, arch, cache).await?;
+    Ok(compile::build(plan, cache, report).await?.checked(program).await?.file)
 }
 
 /// The projects that have something wanted, the longest last.

@@ -103,6 +103,17 @@ pub(super) const DISTRIBUTION: Project = Project {
     seconds: 60,
 };
 
+/// An S3 server for tests.
+pub(super) const VERSITYGW: Project = Project {
+    name: "versitygw",
+    files: files!("versitygw", "go.sum"),
+    module: "github.com/versity/versitygw",
+    programs: &[("github.com/versity/versitygw/cmd/versitygw", "versitygw")],
+    tags: "",
+    stamp: Stamp::None,
+    seconds: 70,
+};
+
 /// The pinned Kubernetes versions. A further one is a folder with a go.mod and go.sum, and an entry here.
 const KUBERNETES: [Project; 2] =
     [kubernetes(files!("kubernetes", "go.sum")), kubernetes(files!("kubernetes-1.36.1", "go.sum"))];
@@ -176,7 +187,7 @@ mod tests {
 
     #[test]
     fn every_pin_names_one_version_whose_hash_is_in_its_sums() {
-        let pins: Vec<String> = [ETCD, CONTAINERD, COREDNS, PAUSE, DISTRIBUTION]
+        let pins: Vec<String> = [ETCD, CONTAINERD, COREDNS, PAUSE, DISTRIBUTION, VERSITYGW]
             .iter()
             .chain(&KUBERNETES)
             .map(|project| {

@@ -2,6 +2,7 @@
 //! what to do before relying on it.
 
 use super::Ready;
+use crate::commands::snapshot::{self, Made};
 use crate::commands::{kubeconfig, status};
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome, file_error};
@@ -59,6 +60,12 @@ pub async fn conclude(
     let health = status::ask(&ready.session, &on).await?;
     let mut complaints = health.complaints(cluster);
     complaints.extend(absent.iter().map(|(host, why)| format!("{host}: {why}")));
+    let generation = first_generation(ready, &on, environment, report).await;
+    match &generation {
+        Some(Ok(made)) => complaints.extend(made.complaints()),
+        Some(Err(failure)) => complaints.push(format!("no generation counts yet: {}", failure.message)),
+        None => {}
+    }
     let path = environment.config.join("kubeconfig").join(&cluster.name);
     let admin = kubeconfig::admin(&ready.session.loaded, &ready.bundle, None)?;
     environment
@@ -71,6 +78,10 @@ pub async fn conclude(
         .filter(|stage| stage.lanes.iter().any(|lane| !matches!(lane.end, LaneEnd::NotRun(_))))
     {
         text.push_str(&format!("{:<20} {}\n", stage.name, duration(stage.took)));
+    }
+    let made = generation.as_ref().and_then(|made| made.as_ref().ok());
+    if let Some(made) = made {
+        text.push_str(&format!("{}\n", made.headline()));
     }
     text.push_str(&format!(
         "{:<20} {}\nkubeconfig: {}\n",
@@ -87,6 +98,7 @@ pub async fn conclude(
         &text,
         json!({
             "changed": done.changed(), "health": health, "complaints": complaints, "stages": stages, "kubeconfig": path,
+            "generation": made.map(snapshot::Made::value),
             "traffic": ready.session.hosts.traffic(), "seconds": started.elapsed().as_secs_f64(),
         }),
     );
@@ -95,6 +107,26 @@ pub async fn conclude(
         (true, false) => Exit::Due,
         (true, true) => Exit::Done,
     })
+}
+
+/// A cluster that no generation counts of yet is sealed as it is now.
+async fn first_generation(
+    ready: &Ready,
+    on: &HostId,
+    environment: &Environment,
+    report: &Reporter,
+) -> Option<Result<Made, Failure>> {
+    let session = &ready.session;
+    let node = session.cluster().node(on.as_str())?;
+    let signing = match session.vault.signing(&ready.bundle) {
+        Ok(signing) => signing,
+        Err(failure) => return Some(Err(failure)),
+    };
+    match session.vault.has_counting(&signing) {
+        Ok(true) => None,
+        Ok(false) => Some(snapshot::take(session, &signing, node, environment, report).await),
+        Err(failure) => Some(Err(failure)),
+    }
 }
 
 fn failed(ready: &Ready, done: &Report) -> Option<Failure> {

@@ -1,0 +1,95 @@
+# shellcheck shell=sh
+# A snapshot of etcd, taken through this node's own member and proven before anything else is done with it:
+# restored in scratch, an etcd booted on it, its hash compared with that of every member. The snapshot goes to
+# standard output, what is known of it to standard error, one "key value" a line. Set: ADDRESS (of this node).
+umask 077
+PATH=$PATH:/usr/local/bin:/usr/sbin:/sbin
+tls=/etc/kubernetes/pki/etcd
+work=/var/lib/rekindle/snapshot
+say() { printf '%s %s\n' "$1" "$2" >&2; }
+refuse() { say refused "$1"; exit 1; }
+ctl() {
+	etcdctl --endpoints=https://127.0.0.1:2379 --cacert=$tls/ca.crt --cert=$tls/healthcheck-client.crt \
+		--key=$tls/healthcheck-client.key --dial-timeout=2s --command-timeout="${wait:-5s}" "$@"
+}
+scratch() { etcdctl --endpoints=unix://client:1 --dial-timeout=1s --command-timeout="${wait:-5s}" "$@"; }
+# One line a member: endpoint, hash, compact revision.
+hashes() { tr -d ' \n' | sed 's/{"Endpoint":/\n/g' | sed -n 's/^"\([^"]*\)".*"hash":\([0-9]*\),"compact_revision":\(-\{0,1\}[0-9]*\).*/\1 \2 \3/p'; }
+
+mkdir -p /var/lib/rekindle
+exec 9>/var/lib/rekindle/snapshot.lock
+flock -n 9 || refuse "another snapshot is being taken on this node"
+# What a killed run left.
+if old=$(cat "$work/etcd.pid" 2>/dev/null) && tr '\0' ' ' 2>/dev/null <"/proc/$old/cmdline" | grep -q '^etcd --name drill '; then
+	kill -9 "$old"
+fi
+rm -rf "$work"
+mkdir "$work"
+cd "$work" || exit 1
+etcd=
+trap 'exit 143' HUP INT TERM
+trap '[ -z "$etcd" ] || kill -9 "$etcd" 2>/dev/null || :; cd /; rm -rf "$work"' EXIT
+
+own=$(ctl endpoint status -w fields 2>&1) || refuse "etcd does not answer on this node: $(printf '%s' "$own" | tail -n 1)"
+field() { printf '%s\n' "$own" | sed -n "s/^\"$1\" : //p" | tail -n 1; }
+[ "$(field IsLearner)" = false ] || refuse "this node's member is a learner"
+size=$(field DBSize)
+# The snapshot, its restored copy, and the log of the etcd that is booted on it (64 MB at once).
+free=$(($(df -Pk . | { read -r _; read -r _ _ _ free _; echo "$free"; }) * 1024))
+need=$((size * 5 / 2 + 150000000))
+[ "$free" -ge "$need" ] || refuse "a database of $size bytes needs $need bytes of scratch in /var/lib/rekindle, and $free are free"
+leading=$(ctl endpoint status --cluster -w fields 2>/dev/null | sed -n 's/^"RaftIndex" : //p' | sort -n | tail -n 1)
+[ $((${leading:-0} - $(field RaftAppliedIndex))) -lt 1000 ] || refuse "this node's member lags behind the others"
+ctl alarm list 2>/dev/null | while IFS= read -r alarm; do say alarm "$alarm"; done
+ctl member list 2>/dev/null | while IFS= read -r member; do say member "$member"; done
+say cluster "$(printf '%x' "$(field ClusterID)" 2>/dev/null || field ClusterID)"
+say version "$(field Version | tr -d '"')"
+
+# A compaction between the snapshot and the comparison changes the hash: then all is done again.
+tries=0
+while :; do
+	tries=$((tries + 1))
+	rm -rf db data
+	wait=600s ctl snapshot save db >save.log 2>&1 || refuse "etcdctl snapshot save: $(tail -n 1 save.log)"
+	status=$(etcdutl snapshot status db -w fields 2>&1) || refuse "etcdutl snapshot status: $(printf '%s' "$status" | tail -n 1)"
+	revision=$(printf '%s\n' "$status" | sed -n 's/^"Revision" : //p')
+	etcdutl snapshot restore db --data-dir data --name drill --initial-cluster drill=unix://peer:1 --initial-advertise-peer-urls unix://peer:1 \
+		--initial-cluster-token "drill-$$" >restore.log 2>&1 || refuse "etcdutl snapshot restore: $(tail -n 1 restore.log)"
+	etcd --name drill --data-dir data --unsafe-no-fsync --log-level error --listen-client-urls unix://client:1 \
+		--advertise-client-urls unix://client:1 --listen-peer-urls unix://peer:1 --initial-advertise-peer-urls unix://peer:1 \
+		--initial-cluster drill=unix://peer:1 --initial-cluster-token "drill-$$" >etcd.log 2>&1 9>&- &
+	etcd=$!
+	echo $etcd >etcd.pid
+	waited=0
+	until count=$(scratch get '' --prefix --count-only -w fields 2>/dev/null | sed -n 's/^"Count" : //p') && [ -n "$count" ]; do
+		waited=$((waited + 1))
+		{ [ $waited -lt 1200 ] && kill -0 $etcd 2>/dev/null; } || refuse "etcd does not start on the snapshot: $(tail -n 1 etcd.log)"
+		sleep 0.05
+	done
+	proven=$(wait=120s scratch endpoint hashkv --rev "$revision" -w json 2>/dev/null | hashes | cut -d' ' -f2-)
+	live=$(wait=120s ctl endpoint hashkv --cluster --rev "$revision" -w json 2>/dev/null | hashes)
+	name=$(scratch get /registry/namespaces/kube-system --keys-only 2>/dev/null | head -n 1)
+	kill -9 $etcd 2>/dev/null
+	wait $etcd 2>/dev/null || :
+	etcd=
+	[ -n "$proven" ] || refuse "the etcd that was booted on the snapshot tells no hash"
+	mine=$(printf '%s\n' "$live" | grep -F "://$ADDRESS:" | cut -d' ' -f2-)
+	if [ "${mine#* }" = "${proven#* }" ] || [ $tries -ge 4 ]; then break; fi
+done
+[ "$name" = /registry/namespaces/kube-system ] || refuse "the snapshot holds no namespace kube-system"
+say revision "$revision"
+say keys "$count"
+say hash "$proven"
+printf '%s\n' "$live" | while IFS= read -r line; do [ -z "$line" ] || say live "$line"; done
+say size "$(stat -c %s db)"
+
+# What the identity set must hold as it lies here.
+for name in ca front-proxy-ca etcd/ca; do
+	say public-key "$name $(openssl x509 -in /etc/kubernetes/pki/$name.crt -noout -pubkey | openssl pkey -pubin -outform DER | sha256sum | cut -d' ' -f1)"
+done
+say public-key "sa $(openssl pkey -in /etc/kubernetes/pki/sa.key -pubout -outform DER | sha256sum | cut -d' ' -f1)"
+kubectl --kubeconfig=/etc/kubernetes/admin.conf --request-timeout=8s get nodes \
+	-o jsonpath='{range .items[*]}{.metadata.name} {.status.nodeInfo.machineID} {.spec.podCIDR}{"\n"}{end}' 2>/dev/null |
+	while IFS= read -r node; do say node "$node"; done
+say taken yes
+cat db

@@ -1,0 +1,64 @@
+use super::Captured;
+use std::collections::BTreeMap;
+
+const SAID: &str =
+    "member 296d40e77950ff53, started, cp1, https://10.0.0.11:2380, https://10.0.0.11:2379, false
+cluster f51811976a3d9027
+version 3.6.16
+revision 770
+keys 411
+hash 3614430220 -1
+live https://10.0.0.11:2379 3614430220 -1
+live https://10.0.0.12:2379 3614430220 -1
+size 1466400
+public-key ca ced0
+public-key sa 5c7f
+node cp1 99bb 10.244.0.0/24
+taken yes
+";
+
+fn keys() -> BTreeMap<String, String> {
+    [("ca", "ced0"), ("sa", "5c7f")].map(|(name, key)| (name.to_owned(), key.to_owned())).into()
+}
+
+#[test]
+fn what_a_node_says_is_understood() {
+    let captured = Captured::read(SAID).unwrap();
+    assert_eq!((captured.revision, captured.keys, captured.size), (770, 411, 1_466_400));
+    assert_eq!(captured.cluster, "f51811976a3d9027");
+    assert_eq!(captured.live.len(), 2);
+    assert_eq!(captured.nodes["cp1"], "99bb 10.244.0.0/24");
+    assert_eq!(captured.doubts(&keys()), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_no_snapshot_says_why() {
+    let cases = [
+        ("refused this node's member is a learner\n", "this node's member is a learner"),
+        ("sh: 1: etcdctl: not found\n", "sh: 1: etcdctl: not found"),
+        ("revision many\n", "revision `many`"),
+        ("revision 7\n", "the node said nothing of it"),
+        ("", "the node said nothing of it"),
+    ];
+    for (said, why) in cases {
+        assert_eq!(Captured::read(said).unwrap_err().0, why, "{said}");
+    }
+}
+
+#[test]
+fn what_differs_is_not_proven() {
+    let cases = [
+        ("live https://10.0.0.12:2379 3614430220", "live https://10.0.0.12:2379 1", "holds other data"),
+        ("public-key sa 5c7f", "public-key sa 0000", "the key of `sa`"),
+        ("cluster f5", "alarm memberID:1 alarm:CORRUPT\ncluster f5", "CORRUPT"),
+        ("hash 3614430220 -1", "hash 3614430220 500", "nothing was compared"),
+    ];
+    for (from, to, why) in cases {
+        let said = SAID.replace(from, to);
+        let doubts = Captured::read(&said).unwrap().doubts(&keys());
+        assert_eq!(doubts.len(), 1, "{to}: {doubts:?}");
+        assert!(doubts[0].contains(why), "{doubts:?}");
+    }
+    let other = Captured::read(SAID).unwrap().doubts(&BTreeMap::new());
+    assert_eq!(other.len(), 2, "a key that the archive does not know: {other:?}");
+}

@@ -1,0 +1,98 @@
+//! IN: a control plane with its programs. OUT: a timer that takes, proves and publishes snapshots of etcd.
+//! ORDER: after the control plane's components; nothing waits for it.
+//!
+//! Three units, so that what can read etcd's keys reaches no other network, and what reaches the archive sees
+//! ciphertext only: look, capture, upload.
+
+use crate::{Context, TemplateError, secret, template};
+use inventory::Node;
+use pki::ExposeSecret as _;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use step::{Digest, File, Script, Step};
+
+/// What the nodes' timers are made from; without it there are none.
+#[derive(Clone, Debug)]
+pub struct Snapshots {
+    /// This program, for the nodes.
+    pub program: (Digest, u64),
+    /// How often.
+    pub every: Duration,
+    /// What a node's own run reads, by node: `settings.json`.
+    pub settings: BTreeMap<String, String>,
+    /// Credentials and CAs of destinations, by file name.
+    pub files: BTreeMap<String, pki::Secret>,
+}
+
+/// Where the units' credentials lie.
+const FOLDER: &str = "/etc/rekindle/archive";
+
+/// The timer of one control plane, and all that it needs.
+pub fn steps(context: &Context, node: &Node) -> Result<Vec<Step>, TemplateError> {
+    let Some(snapshots) = context.snapshots else { return Ok(vec![none()]) };
+    let (Some(own), Some(settings)) =
+        (context.bundle.delegated().get(&node.name), snapshots.settings.get(&node.name))
+    else {
+        return Ok(Vec::new());
+    };
+    let (sha256, size) = snapshots.program;
+    let mut steps = vec![Step::file(File::program("/usr/local/bin/rekindle", sha256, size))];
+    let mut files = vec!["settings.json".to_owned(), "signing.key".to_owned()];
+    files.extend(snapshots.files.keys().cloned());
+    steps.push(Step::file(File::text(format!("{FOLDER}/settings.json"), settings.clone()).mode(0o600)));
+    steps.push(Step::file(File::secret(format!("{FOLDER}/signing.key"), secret(&own.key))));
+    for (name, text) in &snapshots.files {
+        let text = step::Secret::new(text.expose_secret());
+        steps.push(Step::file(File::secret(format!("{FOLDER}/{name}"), text)));
+    }
+    let members: Vec<String> = context.cluster.etcd_nodes().map(|node| node.address.to_string()).collect();
+    let seconds = snapshots.every.as_secs();
+    // Members that begin at the same moment wait for one lock.
+    let values =
+        json!({"files": files, "members": members, "seconds": seconds, "spread": (seconds / 20).max(1)});
+    for unit in UNITS {
+        let text = template(unit, values.clone())?;
+        steps.push(Step::file(File::text(format!("/etc/systemd/system/{unit}"), text)));
+    }
+    steps.push(timer());
+    Ok(steps)
+}
+
+const UNITS: [&str; 4] = [
+    "rekindle-look.service",
+    "rekindle-capture.service",
+    "rekindle-upload.service",
+    "rekindle-snapshot.timer",
+];
+
+/// Without a place that nodes can write, they have no timer, no program for it and no credentials.
+fn none() -> Step {
+    let units = UNITS.map(|unit| format!("/etc/systemd/system/{unit}")).join(" ");
+    let left = format!("{FOLDER} /usr/local/bin/rekindle {units}");
+    let probe = format!("for left in {left}; do [ ! -e \"$left\" ] || {{ echo \"$left\"; exit 1; }}; done");
+    let run = format!(
+        "[ ! -e /etc/systemd/system/rekindle-snapshot.timer ] || systemctl disable -q --now rekindle-snapshot.timer\n\
+         rm -rf {left}\nsystemctl daemon-reload"
+    );
+    Step::run("no snapshots by the clock", Script::new(probe), Script::new(run)).within(30)
+}
+
+/// The timer runs, by the files that lie there.
+fn timer() -> Step {
+    let probe = "for unit in $UNITS; do\n\
+         \tstate=$(systemctl show -p NeedDaemonReload \"$unit\")\n\
+         \t[ \"$state\" = NeedDaemonReload=no ] || { echo \"$unit: its file changed\"; exit 1; }\n\
+         done\n\
+         systemctl is-enabled rekindle-snapshot.timer\n\
+         systemctl is-active rekindle-snapshot.timer";
+    // A timer that runs keeps its old times until it is started again.
+    let run = "systemctl daemon-reload\nsystemctl enable -q rekindle-snapshot.timer\nsystemctl restart rekindle-snapshot.timer";
+    Step::run(
+        "start rekindle-snapshot.timer",
+        Script::new(probe).set("UNITS", &UNITS.join(" ")),
+        Script::new(run),
+    )
+    .within(30)
+    .hint("journalctl -u rekindle-look -u rekindle-capture -u rekindle-upload on that node")
+}

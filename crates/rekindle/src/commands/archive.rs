@@ -1,0 +1,256 @@
+//! `archive`: what lies at the destinations, and how it comes out. No node is asked.
+
+use super::export;
+use crate::cli::{ArchiveCommand, Opening};
+use crate::environment::Environment;
+use crate::failure::{Exit, Failure, Outcome, file_error};
+use crate::loaded::Loaded;
+use crate::report::{Reporter, bytes, duration};
+use crate::vault::{OpenedGeneration, Vault, generation_name};
+use archive::{Generation, Generations, SNAPSHOT_ENTRY, Signer};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// Runs one of its verbs.
+pub async fn run(command: &ArchiveCommand, environment: &Environment, report: &Reporter) -> Outcome {
+    match command {
+        ArchiveCommand::List(opening) => list(&vault(opening, environment, report)?, report),
+        ArchiveCommand::Show { opening, generation } => {
+            show(&vault(opening, environment, report)?, generation.as_deref(), environment, report)
+        }
+        ArchiveCommand::Extract { opening, generation, name, all, to } => {
+            let vault = vault(opening, environment, report)?;
+            let wanted = if *all { None } else { Some(&name[..]) };
+            extract(&vault, generation.as_deref(), wanted, to, environment, report)
+        }
+        ArchiveCommand::Export { generation, to } => export::run(generation, to, environment, report).await,
+    }
+}
+
+fn vault(opening: &Opening, environment: &Environment, report: &Reporter) -> Result<Vault, Failure> {
+    let loaded = Loaded::read(&opening.file.inventory, report)?;
+    Vault::new(&loaded, &opening.identity, opening.trust_on_first_use, environment)
+}
+
+fn list(vault: &Vault, report: &Reporter) -> Outcome {
+    let generations = vault.generations()?;
+    let now = OffsetDateTime::now_utc();
+    let mut text = String::new();
+    let row = |text: &mut String, cells: [&str; 6]| {
+        let [name, age, size, proven, by, at] = cells;
+        let _ = writeln!(text, "{name:<28} {age:<10} {size:<10} {proven:<10} {by:<12} {at}");
+    };
+    row(&mut text, ["GENERATION", "AGE", "SIZE", "PROVEN", "SIGNED BY", "AT"]);
+    for one in &generations.all {
+        let size: u64 = one.public.objects.iter().map(|object| object.size).sum();
+        let cells = [
+            generation_name(one),
+            age(one, now).map_or_else(|| "-".into(), duration),
+            bytes(size),
+            one.level().map_or_else(|| "no".into(), |level| level.to_string()),
+            signer(one),
+            one.held_by.join(", "),
+        ];
+        row(&mut text, cells.each_ref().map(String::as_str));
+        for note in notes(one) {
+            let _ = writeln!(text, "  ! {note}");
+        }
+    }
+    let complaints = complaints(&generations);
+    if generations.heads.len() > 1 {
+        // Legal and harmless: two wrote at once, or at places that the other does not see.
+        let _ = writeln!(
+            text,
+            "{} heads: no writer saw all others; the next operator's snapshot joins them",
+            generations.heads.len()
+        );
+    }
+    for complaint in &complaints {
+        let _ = writeln!(text, "! {complaint}");
+    }
+    let values: Vec<Value> = generations.all.iter().map(|one| value(one, now)).collect();
+    report.result(text.trim_end(), json!({"generations": values, "complaints": complaints}));
+    Ok(if complaints.is_empty() { Exit::Done } else { Exit::Due })
+}
+
+/// One generation, for a person: name, age, what was proven by whom.
+pub fn in_words(one: &Generation, now: OffsetDateTime) -> String {
+    let age = age(one, now).map_or_else(|| "of unknown age".into(), |age| format!("{} ago", duration(age)));
+    let proof = one.proofs.first().map_or_else(
+        || "not proven".into(),
+        |proven| format!("{} by {} in {} s", proven.proof.level, proven.proof.by, proven.proof.seconds),
+    );
+    format!("{} ({age}, {proof})", generation_name(one))
+}
+
+/// By the writer's clock, so it may be missing; nothing is decided by it.
+fn age(one: &Generation, now: OffsetDateTime) -> Option<Duration> {
+    let created = OffsetDateTime::parse(&one.public.created, &Rfc3339).ok()?;
+    (now - created).try_into().ok()
+}
+
+fn signer(one: &Generation) -> String {
+    match &one.signed_by {
+        Signer::Root => "an operator".into(),
+        Signer::Node(node) => node.clone(),
+    }
+}
+
+fn notes(one: &Generation) -> Vec<String> {
+    let fenced = one.fenced.then(|| "from a fenced cluster: never the newest".to_owned());
+    let revoked = one.revoked.then(|| "the key that signed it is no longer delegated".to_owned());
+    one.suspect.iter().map(|why| format!("suspect, never used: {why}")).chain(fenced).chain(revoked).collect()
+}
+
+/// What is missing or odd, in words.
+pub fn complaints(generations: &Generations) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    found.extend(
+        generations.rejected.iter().map(|one| format!("{}: {}: left out: {}", one.at, one.name, one.why)),
+    );
+    found.extend(generations.unread.iter().map(|one| format!("{}: {}", one.at, one.why)));
+    if generations.newest_counting().is_none() {
+        found.push("no generation counts yet: none was restored and compared".into());
+    }
+    found
+}
+
+/// One generation, for a program.
+pub fn value(one: &Generation, now: OffsetDateTime) -> Value {
+    let proofs: Vec<Value> = one
+        .proofs
+        .iter()
+        .map(|proven| {
+            let proof = &proven.proof;
+            json!({"level": proof.level, "by": proof.by, "when": proof.when, "seconds": proof.seconds, "what": proof.what})
+        })
+        .collect();
+    json!({
+        "generation": generation_name(one), "epoch": one.public.epoch, "revision": one.public.revision,
+        "created": one.public.created, "age_seconds": age(one, now).map(|age| age.as_secs()), "node": one.public.node,
+        "signed_by": signer(one), "counts": one.counts(), "proofs": proofs, "at": one.held_by,
+        "suspect": one.suspect, "fenced": one.fenced, "revoked": one.revoked,
+    })
+}
+
+/// The chosen generation, its snapshot written to `to`.
+fn open(
+    vault: &Vault,
+    wanted: Option<&str>,
+    to: &mut dyn Write,
+    environment: &Environment,
+) -> Result<(String, OpenedGeneration), Failure> {
+    let generations = vault.generations()?;
+    let chosen = vault.choose(&generations, wanted)?;
+    let scratch = environment.scratch("open")?;
+    let opened = vault.open_generation(&chosen.id, scratch.path(), to)?;
+    Ok((generation_name(chosen), opened))
+}
+
+fn show(vault: &Vault, wanted: Option<&str>, environment: &Environment, report: &Reporter) -> Outcome {
+    let (name, opened) = open(vault, wanted, &mut std::io::sink(), environment)?;
+    let mut entries: Vec<(&str, u64, &str)> = vec![(SNAPSHOT_ENTRY, opened.snapshot.size, "snapshot")];
+    for (set, from) in [("snapshot", &opened.snapshot.entries), ("identity", opened.identity.entries())] {
+        entries.extend(from.iter().map(|(name, entry)| (name.as_str(), entry.expose().len() as u64, set)));
+    }
+    let identity = opened.identity.public();
+    let mut text = format!(
+        "generation {name}: cluster {} (Kubernetes {}), epoch {}, revision {}, taken on {} at {}\nidentity set of {}, for {} recipients\n\n",
+        identity.cluster.name,
+        identity.kubernetes,
+        opened.snapshot.public.epoch,
+        opened.snapshot.public.revision,
+        opened.snapshot.public.node,
+        opened.snapshot.public.created,
+        identity.created,
+        identity.recipients.len()
+    );
+    for (name, size, set) in &entries {
+        let _ = writeln!(text, "{name:<48} {:>10}  {set}", bytes(*size));
+    }
+    for (name, fact) in &opened.snapshot.facts {
+        let _ = writeln!(text, "{name}: {fact}");
+    }
+    let listed: Vec<Value> =
+        entries.iter().map(|(name, size, set)| json!({"name": name, "size": size, "set": set})).collect();
+    let value = json!({"generation": name, "entries": listed, "facts": opened.snapshot.facts});
+    report.result(text.trim_end(), value);
+    Ok(Exit::Done)
+}
+
+fn extract(
+    vault: &Vault,
+    generation: Option<&str>,
+    wanted: Option<&[String]>,
+    to: &Path,
+    environment: &Environment,
+    report: &Reporter,
+) -> Outcome {
+    let wants = |name: &str| wanted.is_none_or(|wanted| wanted.iter().any(|one| one == name));
+    make_empty(to)?;
+    let place = to.join(SNAPSHOT_ENTRY);
+    let mut sink: Box<dyn Write> =
+        if wants(SNAPSHOT_ENTRY) { Box::new(create(&place)?) } else { Box::new(std::io::sink()) };
+    let opened = open(vault, generation, &mut sink, environment);
+    let written = sink.flush().map_err(|error| file_error("cannot be written", &place, &error));
+    // What was written counts only if all of it was right.
+    let (name, opened) = match opened.and_then(|opened| written.map(|()| opened)) {
+        Ok(opened) => opened,
+        Err(failure) => {
+            let _ = std::fs::remove_file(&place);
+            return Err(failure);
+        }
+    };
+    let mut files: Vec<PathBuf> = wants(SNAPSHOT_ENTRY).then_some(place).into_iter().collect();
+    let entries = opened.snapshot.entries.iter().chain(opened.identity.entries());
+    for (entry, content) in entries.filter(|(entry, _)| wants(entry)) {
+        // The archive takes no name that could leave the folder.
+        let path = to.join(entry);
+        let write = create(&path)?.write_all(content.expose());
+        write.map_err(|error| file_error("cannot be written", &path, &error))?;
+        files.push(path);
+    }
+    let known = |name: &&String| {
+        **name != SNAPSHOT_ENTRY
+            && !opened.snapshot.entries.contains_key(*name)
+            && !opened.identity.entries().contains_key(*name)
+    };
+    if let Some(missing) = wanted.into_iter().flatten().find(known) {
+        return Err(Failure::refused(format!("{missing}: generation {name} has no entry of this name"))
+            .hint("`rekindle archive show` lists them"));
+    }
+    let text = format!("generation {name}: {} files in {}", files.len(), to.display());
+    report.result(&text, json!({"generation": name, "files": files}));
+    Ok(Exit::Done)
+}
+
+fn make_empty(folder: &Path) -> Result<(), Failure> {
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Ok(()) => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(file_error("cannot be made", folder, &error)),
+    }
+    let mut found =
+        std::fs::read_dir(folder).map_err(|error| file_error("cannot be read", folder, &error))?;
+    match found.next() {
+        None => Ok(()),
+        Some(_) => Err(Failure::refused(format!("{}: the folder is not empty", folder.display()))
+            .hint("name a new one: nothing is ever overwritten")),
+    }
+}
+
+/// A new file (0600) in new folders (0700).
+fn create(path: &Path) -> Result<std::fs::File, Failure> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let made = DirBuilder::new().mode(0o700).recursive(true).create(folder);
+    made.map_err(|error| file_error("cannot be made", folder, &error))?;
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    file.map_err(|error| file_error("cannot be written", path, &error))
+}

@@ -1,0 +1,147 @@
+//! `snapshot`: a generation now. Taken and proven on a control plane, encrypted as it comes, published at every
+//! destination that can be reached from here.
+
+use crate::cli;
+use crate::environment::Environment;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::receive::{self, Receiving};
+use crate::report::{Reporter, bytes, duration};
+use crate::session::Session;
+use crate::vault::{Signing, Tried, published_name};
+use archive::{Level, Published, Spooled};
+use inventory::Node;
+use plan::capture::Captured;
+use serde_json::json;
+use std::time::Instant;
+use step::HostId;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// Takes one.
+pub async fn run(args: &cli::Snapshot, environment: &Environment, report: &Reporter) -> Outcome {
+    let started = Instant::now();
+    let session = Session::open(&args.cluster, environment, report).await?;
+    let remembered = session.remembered.as_ref().ok_or_else(|| {
+        Failure::refused("there is no archive yet").hint("`rekindle up` builds the cluster and seals it")
+    })?;
+    let signing = session.vault.signing(&remembered.bundle)?;
+    let node = choose(&session, args.node.as_deref())?;
+    let made = take(&session, &signing, node, environment, report).await?;
+    let mut value = made.value();
+    value["seconds"] = started.elapsed().as_secs_f64().into();
+    report.result(&format!("{}\n{}", made.words(), duration(started.elapsed())), value);
+    Ok(if made.complaints().is_empty() { Exit::Done } else { Exit::Due })
+}
+
+/// A new generation.
+pub struct Made {
+    published: Published,
+    captured: Captured,
+    spooled: Spooled,
+    node: String,
+    doubts: Vec<String>,
+}
+
+/// Takes a snapshot on one control plane, and publishes it.
+///
+/// # Errors
+/// A member that takes none, no destination that took it.
+pub async fn take(
+    session: &Session,
+    signing: &Signing,
+    node: &Node,
+    environment: &Environment,
+    report: &Reporter,
+) -> Result<Made, Failure> {
+    let scratch = environment.scratch("snapshot")?;
+    let created = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
+    let identity = &signing.identity;
+    let spool = scratch.path().join("spool");
+    report.say(format!(
+        "{}: snapshot of etcd: taken, restored and booted there, then encrypted here",
+        node.name
+    ));
+    let on = HostId::new(&node.name);
+    let receiving = Receiving { address: node.address, identity, spool: &spool, created: &created };
+    let begun = Instant::now();
+    let (captured, spooled) = receive::snapshot(&session.hosts, &on, &receiving).await?;
+    let proven_in = begun.elapsed();
+    let doubts = captured.doubts(&receive::archived_keys(identity));
+    let published = session.vault.publish(&spool, signing)?;
+    if doubts.is_empty() {
+        let tried = Tried {
+            level: Level::L3,
+            by: node.name.clone(),
+            when: created,
+            seconds: proven_in.as_secs(),
+            what: receive::figures(&captured),
+        };
+        session.vault.prove(&published.id, tried, signing)?;
+    }
+    Ok(Made { published, captured, spooled, node: node.name.clone(), doubts })
+}
+
+/// The named control plane, or the first that has an etcd member with a quorum behind it.
+fn choose<'s>(session: &'s Session, named: Option<&str>) -> Result<&'s Node, Failure> {
+    let serves = |node: &&Node| {
+        let host = HostId::new(&node.name);
+        session.answers.get(&host).is_some_and(|answer| answer.today.members.is_some())
+    };
+    if let Some(name) = named {
+        let node = session.cluster().etcd_nodes().find(|node| node.name == name);
+        return node.ok_or_else(|| Failure::refused(format!("{name}: no node with etcd has this name")));
+    }
+    session.cluster().etcd_nodes().find(serves).ok_or_else(|| {
+        session.with_absent(
+            Failure::refused("no etcd member answers with a quorum behind it")
+                .exit(Exit::Unknown)
+                .hint("`rekindle status` shows the members"),
+        )
+    })
+}
+
+impl Made {
+    /// What is missing: doubts, and destinations that do not have it.
+    pub fn complaints(&self) -> Vec<String> {
+        let debts = self.published.failed.iter().map(|debt| format!("{}: {}", debt.at, debt.why));
+        self.doubts.iter().map(|doubt| format!("not proven: {doubt}")).chain(debts).collect()
+    }
+
+    /// For a person: what was made, and what is missing, a line each.
+    pub fn words(&self) -> String {
+        let complaints = self.complaints().into_iter().map(|complaint| format!("\n! {complaint}"));
+        complaints.fold(self.headline(), |words, complaint| words + &complaint)
+    }
+
+    /// What was made, in one line.
+    pub fn headline(&self) -> String {
+        let Self { published, captured, spooled, node, .. } = self;
+        let proven = if self.doubts.is_empty() {
+            format!(
+                "restored and booted on {node}, {} keys, the same hash as {} members",
+                captured.keys,
+                captured.live.len()
+            )
+        } else {
+            "NOT PROVEN".to_owned()
+        };
+        format!(
+            "generation {}: revision {}, {} ({} encrypted), {proven}; at {}",
+            published_name(published),
+            captured.revision,
+            bytes(spooled.size),
+            bytes(spooled.ciphertext),
+            published.proven.join(", "),
+        )
+    }
+
+    /// For a program.
+    pub fn value(&self) -> serde_json::Value {
+        json!({
+            "generation": published_name(&self.published), "epoch": self.published.epoch, "revision": self.captured.revision,
+            "keys": self.captured.keys, "size": self.spooled.size, "encrypted": self.spooled.ciphertext,
+            "node": self.node, "proven": self.doubts.is_empty(), "doubts": self.doubts,
+            "at": self.published.proven, "complaints": self.complaints(),
+        })
+    }
+}

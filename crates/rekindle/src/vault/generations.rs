@@ -1,0 +1,137 @@
+//! What a command does with generations: publish, prove, choose and open one.
+
+use super::{Remembered, Vault, failure, remembered};
+use crate::failure::Failure;
+use archive::{
+    Generation, Generations, IdentityManifest, Level, ManifestId, OpenedSnapshot, Proof, Published, RootKey,
+    Secret, Trust,
+};
+use pki::{Bundle, ExposeSecret};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+/// How a person calls a generation: as its manifest's file, without folder and ending.
+pub fn name(epoch: u64, revision: u64, id: &ManifestId) -> String {
+    format!("{epoch}-{revision}-{}", id.tag())
+}
+
+/// What was tried, and what it came to.
+pub struct Tried {
+    /// How much.
+    pub level: Level,
+    /// Where: the node, or who at which machine.
+    pub by: String,
+    /// When (RFC 3339).
+    pub when: String,
+    /// How long it took, in seconds.
+    pub seconds: u64,
+    /// Figures that anybody may know.
+    pub what: BTreeMap<String, String>,
+}
+
+/// A snapshot set and the identity set that it names, opened.
+pub struct OpenedGeneration {
+    /// What was captured.
+    pub snapshot: OpenedSnapshot,
+    /// What the cluster is.
+    pub identity: Remembered,
+}
+
+/// What a new generation is made with.
+pub struct Signing {
+    /// The newest identity set, which it will name.
+    pub identity: IdentityManifest,
+    key: RootKey,
+}
+
+impl Signing {
+    fn trust(&self) -> Trust {
+        Trust::Anchor(self.identity.public.root)
+    }
+}
+
+impl Vault {
+    /// Every generation at the destinations. Needs no identity.
+    pub fn generations(&self) -> Result<Generations, Failure> {
+        self.archive.generations(&self.trust).map_err(|error| failure(&error))
+    }
+
+    /// What a new generation is made with, once the bundle is sealed.
+    pub fn signing(&self, bundle: &Bundle) -> Result<Signing, Failure> {
+        let key = Secret::new(bundle.root_key().expose_secret().as_bytes());
+        let key = RootKey::parse(&key).map_err(|error| failure(&error))?;
+        let root = key.public().map_err(|error| failure(&error))?;
+        let manifest =
+            self.archive.identity_manifest(&Trust::Anchor(root)).map_err(|error| failure(&error))?;
+        let identity = IdentityManifest::read(&manifest, &root).map_err(|error| failure(&error))?;
+        Ok(Signing { identity, key })
+    }
+
+    /// Whether any generation counts.
+    pub fn has_counting(&self, signing: &Signing) -> Result<bool, Failure> {
+        let generations = self.archive.generations(&signing.trust()).map_err(|error| failure(&error))?;
+        Ok(generations.newest_counting().is_some())
+    }
+
+    /// Publishes a spooled snapshot, signed with the root key.
+    pub fn publish(&self, spool: &Path, signing: &Signing) -> Result<Published, Failure> {
+        self.archive.publish_snapshot(spool, &signing.key, &signing.trust()).map_err(|error| failure(&error))
+    }
+
+    /// Notes what was proven of a generation.
+    pub fn prove(&self, id: &ManifestId, tried: Tried, signing: &Signing) -> Result<(), Failure> {
+        let Tried { level, by, when, seconds, what } = tried;
+        // One run a second and level is told apart, in the alphabet that a name has.
+        let run: String = when.chars().filter(char::is_ascii_digit).collect();
+        let run = format!("{}-{run}", level.to_string().to_lowercase());
+        let proof = Proof { by, level, manifest: *id, run, seconds, what, when };
+        self.archive.prove(&proof, &signing.key, &signing.trust()).map(drop).map_err(|error| failure(&error))
+    }
+
+    /// The generation whose name begins with `wanted`, or the newest.
+    pub fn choose<'g>(
+        &self,
+        generations: &'g Generations,
+        wanted: Option<&str>,
+    ) -> Result<&'g Generation, Failure> {
+        let list = "`rekindle archive list` shows the generations";
+        let Some(wanted) = wanted else {
+            return generations.newest().ok_or_else(|| {
+                Failure::refused("the archive holds no generation yet").hint("`rekindle snapshot` makes one")
+            });
+        };
+        let named = |one: &&Generation| {
+            let name = name(one.public.epoch, one.public.revision, &one.id);
+            name.starts_with(wanted) || one.id.tag().starts_with(wanted)
+        };
+        let found: Vec<&Generation> = generations.all.iter().filter(named).collect();
+        match found[..] {
+            [one] => Ok(one),
+            [] => Err(Failure::refused(format!("{wanted}: no generation has this name")).hint(list)),
+            _ => {
+                Err(Failure::refused(format!("{wanted}: {} generations begin like this", found.len()))
+                    .hint(list))
+            }
+        }
+    }
+
+    /// Opens one; etcd's snapshot goes to `to`.
+    pub fn open_generation(
+        &self,
+        id: &ManifestId,
+        scratch: &Path,
+        to: &mut dyn Write,
+    ) -> Result<OpenedGeneration, Failure> {
+        let identities = self.identities()?;
+        let snapshot = self
+            .archive
+            .open_snapshot(id, &identities, &self.trust, scratch, to)
+            .map_err(|error| failure(&error))?;
+        let identity = self
+            .archive
+            .open_identity_set(&snapshot.public.identity, &identities, &self.trust)
+            .map_err(|error| failure(&error))?;
+        Ok(OpenedGeneration { snapshot, identity: remembered(identity)? })
+    }
+}
