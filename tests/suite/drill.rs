@@ -57,7 +57,7 @@ pub fn the_past_boots_and_answers(cluster: &LabCluster) {
     for (path, holds) in [
         ("past/deployments.apps/web.yaml", "replicas: 0"),
         ("past/widgets.example.com/one.yaml", "size: 3"),
-        ("past/secrets/gold.yaml", "word: Y29ycmVjdC1ob3JzZQ=="),
+        ("past/secrets/gold.yaml", "Y29ycmVjdC1ob3JzZQ=="),
         ("_cluster/namespaces/past.yaml", "kind: Namespace"),
     ] {
         let text = std::fs::read_to_string(to.join(path)).unwrap();
@@ -69,6 +69,6 @@ pub fn the_past_boots_and_answers(cluster: &LabCluster) {
 }
 
 fn snapshot(cluster: &LabCluster, to: &Path) {
-    cluster.must("cp1", &format!("rm -f /root/past.db; {ETCDCTL} snapshot save /root/past.db"));
-    std::fs::copy(cluster.lab.host_path("cp1", "/root/past.db").unwrap(), to).unwrap();
+    cluster.must("cp1", &format!("rm -f /var/lib/past.db; {ETCDCTL} snapshot save /var/lib/past.db"));
+    std::fs::copy(cluster.lab.host_path("cp1", "/var/lib/past.db").unwrap(), to).unwrap();
 }

@@ -205,6 +205,7 @@ pub fn parse(output: &Output) -> Result<Drilled, Unreadable> {
             "served" => counts.served(first, rest.parse().map_err(|_| unreadable())?),
             "unlisted" => counts.unlisted(first, rest),
             "incomplete" => counts.incomplete(value),
+            "unready" => counts.unready(value),
             "token" => token = Some(value.to_owned()),
             "complete" => complete = true,
             _ => return Err(unreadable()),

@@ -52,6 +52,7 @@ pub(super) struct Counts {
     served: BTreeMap<String, u64>,
     unlisted: BTreeMap<String, String>,
     incomplete: Option<String>,
+    unready: Option<String>,
 }
 
 impl Counts {
@@ -80,6 +81,11 @@ impl Counts {
         self.incomplete = Some(why.into());
     }
 
+    /// The apiserver served without being ready.
+    pub(super) fn unready(&mut self, checks: &str) {
+        self.unready = Some(checks.trim().into());
+    }
+
     /// Keys, and the objects among them; a kind that two groups serve counts once.
     pub(super) fn totals(&self) -> (u64, u64) {
         let keys = self.keys.values().chain(self.other.values()).sum();
@@ -92,6 +98,9 @@ impl Counts {
     pub(super) fn differences(&self) -> Vec<Undecodable> {
         let mut found = Vec::new();
         let mut say = |what: &str, why: String| found.push(Undecodable { what: what.into(), why });
+        if let Some(checks) = &self.unready {
+            say("readyz", format!("its kube-apiserver was not ready: {checks}"));
+        }
         let mut claimed: BTreeSet<String> = BTreeSet::new();
         for (kind, why) in &self.unlisted {
             claimed.insert(prefix(kind));

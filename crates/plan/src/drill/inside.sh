@@ -177,16 +177,24 @@ fetch() {
 		done <"$1"
 	fi
 }
-ready() {
+says() {
 	if [ -n "$curl" ]; then
-		"$curl" -sf -m 5 -o /dev/null --cacert "$root/etc/kubernetes/pki/ca.crt" https://127.0.0.1:6443/readyz
+		"$curl" -sf -m 5 -o /dev/null --cacert "$root/etc/kubernetes/pki/ca.crt" "https://127.0.0.1:6443$1"
 	else
-		ask get --raw /readyz >/dev/null 2>&1
+		ask get --raw "$1" >/dev/null 2>&1
 	fi
 }
 tries=0
-until ready; do
+unready=0
+until says /readyz; do
 	kill -0 "$server" 2>/dev/null || fail "its kube-apiserver did not start: $(last "$SCRATCH/apiserver.log")"
+	# One that serves, and waits for something that can't be read, is asked for what that is.
+	[ $unready = 0 ] && ! says /version || unready=$((unready + 1))
+	if [ $unready -gt 300 ]; then
+		ask get --raw '/readyz?verbose' >"$SCRATCH/said" 2>&1 || :
+		tell unready "$(grep -o '\[-\][^ ]*' "$SCRATCH/said" | cut -c4- | sort -u | tr '\n' ' ')"
+		break
+	fi
 	tries=$((tries + 1))
 	[ $tries -lt 1200 ] || fail "its kube-apiserver was not ready: $(last "$SCRATCH/apiserver.log")"
 	sleep 0.05

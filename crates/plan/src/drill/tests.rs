@@ -38,6 +38,11 @@ fn what_is_not_proven_is_named() {
         ),
         ("other compact_rev_key", "other mine", "mine: a key that is no object's"),
         (
+            "served pods 0",
+            "served pods 0\nunready poststarthook/x ",
+            "readyz: its kube-apiserver was not ready: poststarthook/x",
+        ),
+        (
             "other compact_rev_key",
             "other rekindle/snapshots",
             "rekindle/snapshots: a key that is no object's",

@@ -72,6 +72,7 @@ impl Frames {
                 Ok(None)
             }
             "unlisted" => Ok(Some(Frame::Unlisted(first.into(), rest.trim_end_matches(['"', ',']).into()))),
+            "unready" => Ok(Some(Frame::Unlisted("readyz".into(), value.trim().into()))),
             "incomplete" => Ok(Some(Frame::Unlisted("some kinds".into(), value.into()))),
             "complete" => Ok(Some(Frame::Complete)),
             "at" | "served" => Ok(None),
