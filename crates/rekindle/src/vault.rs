@@ -268,12 +268,12 @@ fn own_recipient(path: &Path) -> Result<Recipient, Failure> {
     public.trim().parse().map_err(|error: archive::Error| failure(&error))
 }
 
-/// Where this machine notes that it made an archive of this root key there, until the inventory's `trust` line says
+/// Where this machine notes that it made an archive of this root key for that cluster, until the inventory's `trust` line says
 /// it. A cache: without it, the line or `--trust-on-first-use` is asked for. One file a key, since of two that begin
 /// at the same time neither knows yet whose archive it will be.
 fn trust_note(environment: &Environment, loaded: &Loaded, root: &RootPublic) -> PathBuf {
-    let place = format!("{}\n{:?}\n{root}", loaded.folder.display(), loaded.cluster().archive.to);
-    environment.state.join("trust").join(step::Digest::of(place.as_bytes()).hex())
+    let whose = format!("{}\n{}\n{root}", loaded.folder.display(), loaded.cluster().name);
+    environment.state.join("trust").join(step::Digest::of(whose.as_bytes()).hex())
 }
 
 /// The root key that signs what lies there, where this machine noted it.
