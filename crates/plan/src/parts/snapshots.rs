@@ -49,8 +49,7 @@ pub fn steps(context: &Context, node: &Node) -> Result<Vec<Step>, TemplateError>
     let members: Vec<String> = context.cluster.etcd_nodes().map(|node| node.address.to_string()).collect();
     let seconds = snapshots.every.as_secs();
     // Members that begin at the same moment wait for one lock.
-    let values =
-        json!({"files": files, "members": members, "seconds": seconds, "spread": (seconds / 20).max(1)});
+    let values = json!({"files": files, "members": members, "seconds": seconds, "spread": (seconds / 20).clamp(1, 10)});
     for unit in UNITS {
         let text = template(unit, values.clone())?;
         steps.push(Step::file(File::text(format!("/etc/systemd/system/{unit}"), text)));
