@@ -47,6 +47,9 @@ pub fn generations_are_sealed_at_several_places(cluster: &LabCluster) {
         .must("cp1", "grep -rlE 'AGE-SECRET-KEY|OPENSSH PRIVATE KEY' /etc/rekindle /var/lib/rekindle* || :");
     assert_eq!(found, "");
 
+    let metrics = cluster.must("cp1", "cat /run/rekindle-archive/rekindle.prom");
+    assert!(metrics.contains("\nrekindle_archive_debts 0\n"), "{metrics}");
+
     // A bucket dies: debt, said by the unit and by status; when it is back, the same bytes are brought to it.
     two.end();
     assert!(cluster.on("cp1", &again()).is_err(), "the unit fails");

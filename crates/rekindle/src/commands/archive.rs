@@ -90,6 +90,24 @@ pub fn in_words(one: &Generation, now: OffsetDateTime) -> String {
     format!("{} ({age}, {proof})", generation_name(one))
 }
 
+/// What is overdue where the nodes take snapshots by the clock: nothing new for twice as long as wanted.
+pub fn overdue(
+    generations: &Generations,
+    archive: &inventory::Archive,
+    now: OffsetDateTime,
+) -> Option<String> {
+    archive.to.iter().find(|to| to.from == inventory::Writer::Nodes)?;
+    let every = archive.every.unwrap_or(crate::node::EVERY);
+    let age = age(generations.newest_counting()?, now)?;
+    (age > every * 2).then(|| {
+        format!(
+            "no generation that counts for {}, and one is wanted every {}",
+            duration(age),
+            duration(every)
+        )
+    })
+}
+
 /// By the writer's clock, so it may be missing; nothing is decided by it.
 fn age(one: &Generation, now: OffsetDateTime) -> Option<Duration> {
     let created = OffsetDateTime::parse(&one.public.created, &Rfc3339).ok()?;
@@ -116,8 +134,12 @@ pub fn complaints(generations: &Generations) -> Vec<String> {
         generations.rejected.iter().map(|one| format!("{}: {}: left out: {}", one.at, one.name, one.why)),
     );
     found.extend(generations.unread.iter().map(|one| format!("{}: {}", one.at, one.why)));
-    if generations.newest_counting().is_none() {
-        found.push("no generation counts yet: none was restored and compared".into());
+    match (generations.newest(), generations.newest_counting()) {
+        (_, None) => found.push("no generation counts yet: none was restored and compared".into()),
+        (Some(newest), Some(counting)) if newest.id != counting.id => {
+            found.push(format!("the newest generation, {}, is not proven", generation_name(newest)));
+        }
+        _ => {}
     }
     found
 }

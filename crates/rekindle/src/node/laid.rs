@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How often nodes take a snapshot where the inventory does not say.
-const EVERY: Duration = Duration::from_secs(600);
+pub const EVERY: Duration = Duration::from_secs(600);
 
 /// What the timers of the control planes are made from; `None` where no destination can be written from nodes.
 pub fn for_nodes(
