@@ -5,6 +5,10 @@ mod bad_hosts;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod bucket;
+#[cfg(test)]
+mod drill;
+#[cfg(test)]
 mod end_to_end;
 #[cfg(test)]
 mod engine;
@@ -24,6 +28,8 @@ mod lab_cluster;
 mod laws;
 #[cfg(test)]
 mod program;
+#[cfg(test)]
+mod sealed;
 #[cfg(test)]
 mod sshd_node;
 #[cfg(test)]

@@ -152,13 +152,20 @@ impl Run {
         self.command.output().unwrap().status.code().unwrap_or(-1)
     }
 
-    /// Runs it and expects this exit code.
-    pub fn expect(mut self, code: i32) -> Ended {
+    /// Runs it to its end, whatever that is.
+    pub fn ended(mut self) -> Ended {
         let output = self.command.output().unwrap();
-        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(code), "{:?}\n{stdout}\n{stderr}", self.command);
-        Ended { code, stdout, stderr }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let code = output.status.code().unwrap_or(-1);
+        Ended { code, stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+
+    /// Runs it and expects this exit code.
+    pub fn expect(self, code: i32) -> Ended {
+        let shown = format!("{:?}", self.command);
+        let ended = self.ended();
+        assert_eq!(ended.code, code, "{shown}\n{}\n{}", ended.stdout, ended.stderr);
+        ended
     }
 
     /// Runs it with `--output json` and kills it (SIGKILL) at the first event of which `kill` says so. `None` where

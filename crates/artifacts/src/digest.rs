@@ -36,6 +36,11 @@ impl Sha256 {
         }
     }
 
+    /// A digest that was computed elsewhere.
+    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The digest itself.
     pub fn bytes(&self) -> [u8; 32] {
         self.0

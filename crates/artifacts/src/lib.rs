@@ -9,7 +9,7 @@
 //! CACHE/lock        held while a run fetches or builds
 //! CACHE/checked/    digests of files that were hashed before, by path, size and times
 //! CACHE/download/   files as upstream has them, `.part` while incomplete
-//! CACHE/unpacked/   programs taken out of downloaded archives
+//! CACHE/unpacked/   programs taken out of downloaded archives and of images
 //! CACHE/go/         programs built from Go modules, a folder for each project, pin and compiler
 //! CACHE/image/      OCI layout archives
 //! ```
@@ -31,6 +31,7 @@ use std::path::{Path, PathBuf};
 
 pub use digest::{ParseSha256Error, Sha256};
 pub use error::Error;
+pub use image::program;
 pub use lock::{UnknownMinor, Versions};
 pub use payload::{Arch, Image, Images, Packaged, Payload, Program, ProgramName, Wanted};
 pub use progress::{Progress, Unit};

@@ -45,12 +45,19 @@ pub struct SshAddress {
     pub user: String,
     /// The bastion that the connection goes through.
     pub via: Option<Box<SshAddress>>,
+    /// Whether scripts run as root, by sudo where the user is another.
+    pub as_root: bool,
 }
 
 impl SshAddress {
     /// Reached directly.
     pub fn new(host: impl Into<String>, port: u16, user: impl Into<String>) -> Self {
-        Self { host: host.into(), port, user: user.into(), via: None }
+        Self { host: host.into(), port, user: user.into(), via: None, as_root: true }
+    }
+
+    /// Where scripts run as the user who logs in, whoever that is.
+    pub fn without_root(self) -> Self {
+        Self { as_root: false, ..self }
     }
 
     /// Reached through a bastion.

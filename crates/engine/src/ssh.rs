@@ -47,7 +47,7 @@ impl SshHost {
         let meter = Arc::new(Meter::default());
         let connection = RwLock::new(Arc::new(dialer.dial(&address, &meter).await?));
         let mut host = Self { id, address, layout, dialer, connection, sudo: Sudo::Root, meter };
-        if host.address.user != "root" {
+        if host.address.as_root && host.address.user != "root" {
             host.sudo = sudo::find(&host).await?;
         }
         Ok(host)
@@ -58,7 +58,7 @@ impl SshHost {
         self.connection.read().await.host_key.clone()
     }
 
-    /// Runs a command as root.
+    /// Runs a command as root, or as the user where the address says so.
     pub(crate) async fn run(&self, exec: Exec, sink: Sink<'_>) -> Result<Ended, ExecError> {
         let home = if matches!(self.sudo, Sudo::Root) { "\"$HOME\"" } else { "/root" };
         let command = exec.command(&self.layout, home);

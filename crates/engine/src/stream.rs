@@ -55,13 +55,14 @@ fn with_input(script: &Script) -> String {
 }
 
 /// Standard input stays open while we are there, so its end tells that we are not: sshd does not say so to a program
-/// that writes nothing.
+/// that writes nothing. Nothing is left behind: systemd waits for what is, on cgroup v1 for its whole patience.
 fn without_input(script: &Script) -> String {
     let body = quote(&script.text());
     format!(
         "exec 3<&0\n(eval {body}) </dev/null 3<&- & child=$!\n\
          (read -r _ <&3; kill \"$child\") >/dev/null 2>&1 & watch=$!\n\
-         status=0; wait \"$child\" || status=$?\nkill \"$watch\" 2>/dev/null\nexit \"$status\"\n"
+         status=0; wait \"$child\" || status=$?\nkill \"$watch\" 2>/dev/null\n\
+         wait \"$watch\" 2>/dev/null\nexit \"$status\"\n"
     )
 }
 

@@ -6,6 +6,8 @@
 
 pub mod ask;
 pub mod capture;
+pub mod drill;
+pub mod export;
 pub mod kubeadm;
 mod parts;
 mod payload;

@@ -2,10 +2,10 @@
 
 mod archive;
 
-pub use archive::{ArchiveCommand, RecipientsCommand};
-
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+
+pub use archive::{ArchiveCommand, At, Drill, Generation, NodeCommand, Opening, RecipientsCommand, Snapshot};
 
 /// Highly available Kubernetes control planes with kubeadm over SSH, and the same cluster again from an archive.
 #[derive(Debug, Parser)]
@@ -90,6 +90,14 @@ pub enum Command {
   rekindle kubectl -i prod.toml -- get nodes
   rekindle kubectl -i prod.toml -- apply -f - < app.yaml")]
     Kubectl(Kubectl),
+    /// Prove a generation: boot its own kube-apiserver on its etcd snapshot, on this machine, and read all of it.
+    #[command(after_help = "Example:\n  sudo rekindle drill -i prod.toml")]
+    Drill(Drill),
+    /// Ask a generation: run kubectl against its own kube-apiserver, booted on this machine. Nothing stays.
+    #[command(
+        after_help = "Example:\n  sudo rekindle at -i prod.toml 1-770-ab12 -- get deploy -n shop -o yaml"
+    )]
+    At(At),
     /// Real multi-node clusters on this Linux host.
     #[command(subcommand)]
     Lab(Lab),
@@ -168,42 +176,6 @@ pub struct Plan {
     /// Exit with 10 where there are changes.
     #[arg(long)]
     pub exit_code: bool,
-}
-
-/// `snapshot`.
-#[derive(Debug, Args)]
-pub struct Snapshot {
-    /// The cluster.
-    #[command(flatten)]
-    pub cluster: Cluster,
-    /// The control plane on which it is taken, instead of the first that can.
-    #[arg(long, value_name = "NODE")]
-    pub node: Option<String>,
-}
-
-/// What opens an archive; no node is asked.
-#[derive(Clone, Debug, Args)]
-pub struct Opening {
-    /// The inventory.
-    #[command(flatten)]
-    pub file: InventoryFile,
-    /// An age identity that opens the archive; may be given more than once.
-    #[arg(long, value_name = "FILE", env = "REKINDLE_IDENTITY", value_delimiter = ':')]
-    pub identity: Vec<PathBuf>,
-    /// Believe the archive's root key although no `trust` line names it.
-    #[arg(long)]
-    pub trust_on_first_use: bool,
-}
-
-/// `node`: the units that `up` writes on control planes.
-#[derive(Debug, Subcommand)]
-pub enum NodeCommand {
-    /// Ask the archive for its newest identity set.
-    Look,
-    /// Take a snapshot of etcd, prove and encrypt it.
-    Capture,
-    /// Publish it.
-    Upload,
 }
 
 /// `kubeconfig`.

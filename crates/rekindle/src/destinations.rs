@@ -1,131 +1,66 @@
-//! The places of an inventory's archive, opened: as an operator reaches them, and as the nodes will.
+//! The places of an inventory's archive, as destinations.
 
 use crate::environment::Environment;
-use crate::failure::{Failure, file_error};
+use crate::failure::{Failure, chain};
 use crate::loaded::Loaded;
-use crate::node::settings::{self, Settings};
+use crate::ssh_destination::SshFolder;
 use archive::{Destination, Folder, S3, S3Settings};
-use inventory::{Bucket, Credentials, Place, Writer};
-use pki::Bundle;
-use std::collections::BTreeMap;
-use std::time::Duration;
+use engine::{SshAddress, SshOptions};
+use inventory::{Bucket, Credentials, Place};
+use std::path::PathBuf;
 
-/// How often nodes take a snapshot where the inventory does not say.
-const EVERY: Duration = Duration::from_secs(600);
-
-/// All of them, in the order of the file.
-pub fn all(loaded: &Loaded, environment: &Environment) -> Result<Vec<Box<dyn Destination>>, Failure> {
-    loaded.cluster().archive.to.iter().map(|to| open(to, loaded, environment)).collect()
-}
-
-fn open(
+/// The destination of one place. Nothing is asked of it yet.
+pub fn destination(
     to: &inventory::Destination,
     loaded: &Loaded,
     environment: &Environment,
 ) -> Result<Box<dyn Destination>, Failure> {
+    let path = |path: &PathBuf| environment.path(&loaded.folder, path);
     match &to.place {
-        Place::Folder { path, .. } => {
-            Ok(Box::new(Folder::new(environment.path(&loaded.folder, path), environment.owner)))
-        }
+        Place::Folder { path: folder, .. } => Ok(Box::new(Folder::new(path(folder), environment.owner))),
         Place::S3(bucket) => {
+            let Bucket { endpoint, region, path_style, ca, .. } = bucket;
+            let credentials = match &to.credentials {
+                Some(Credentials::File(file)) => archive::Credentials::File(path(file)),
+                Some(Credentials::Command(command)) => archive::Credentials::Command(command.clone()),
+                Some(Credentials::Instance) => archive::Credentials::Instance,
+                None => environment.s3_credentials.clone().ok_or_else(|| {
+                    Failure::refused(format!("{}: there are no credentials", to.url())).hint(
+                        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or write `credentials` beside its `url`",
+                    )
+                })?,
+            };
             let settings = S3Settings {
                 url: to.url(),
-                endpoint: bucket.endpoint.clone(),
-                region: bucket.region.clone(),
-                path_style: Some(bucket.path_style),
-                ca: bucket.ca.as_ref().map(|path| environment.path(&loaded.folder, path)),
-                credentials: credentials(to, loaded, environment)?,
+                endpoint: endpoint.clone(),
+                region: region.clone(),
+                path_style: Some(*path_style),
+                ca: ca.as_ref().map(path),
+                credentials,
             };
-            Ok(Box::new(S3::new(&settings).map_err(|error| Failure::because(&error))?))
+            Ok(Box::new(S3::new(&settings).map_err(|error| Failure::refused(chain(&error)))?))
         }
-        Place::Ssh { .. } => Err(Failure::refused(format!("{}: SSH hosts are not built yet", to.url()))
-            .hint("name a folder or a bucket of S3")),
-    }
-}
-
-fn credentials(
-    to: &inventory::Destination,
-    loaded: &Loaded,
-    environment: &Environment,
-) -> Result<archive::Credentials, Failure> {
-    Ok(match &to.credentials {
-        Some(Credentials::File(path)) => archive::Credentials::File(environment.path(&loaded.folder, path)),
-        Some(Credentials::Command(command)) => archive::Credentials::Command(command.clone()),
-        Some(Credentials::Instance) => archive::Credentials::Instance,
-        None => environment.s3.clone().ok_or_else(|| {
-            Failure::refused(format!("{}: no credentials", to.url())).hint(
-                "name them in the inventory: { url = \"…\", credentials = { file = \"…\" } }, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for this run",
-            )
-        })?,
-    })
-}
-
-/// What the timers of the control planes are made from; `None` where no destination can be written from nodes.
-pub fn for_nodes(
-    loaded: &Loaded,
-    bundle: &Bundle,
-    environment: &Environment,
-    program: (step::Digest, u64),
-) -> Result<Option<plan::Snapshots>, Failure> {
-    let cluster = loaded.cluster();
-    let mut files = BTreeMap::new();
-    let mut to = Vec::new();
-    for (i, one) in cluster.archive.to.iter().enumerate().filter(|(_, one)| one.from == Writer::Nodes) {
-        let mut lay = |path: &std::path::Path, name: String| -> Result<String, Failure> {
-            let path = environment.path(&loaded.folder, path);
-            let text = std::fs::read_to_string(&path)
-                .map_err(|error| file_error("cannot be read", &path, &error))?;
-            files.insert(name.clone(), text.into());
-            Ok(name)
-        };
-        match (&one.place, &one.credentials) {
-            (Place::S3(bucket), Some(Credentials::File(path))) => {
-                let credentials = Some(lay(path, format!("credentials-{i}"))?);
-                let ca = bucket.ca.as_ref().map(|path| lay(path, format!("ca-{i}.crt"))).transpose()?;
-                to.push(place(one, bucket, ca, credentials));
-            }
-            (Place::S3(bucket), Some(Credentials::Instance)) => {
-                let ca = bucket.ca.as_ref().map(|path| lay(path, format!("ca-{i}.crt"))).transpose()?;
-                to.push(place(one, bucket, ca, None));
-            }
-            _ => {
-                return Err(Failure::refused(format!("{}: nodes cannot write there", one.url())).hint(
-                    "nodes write buckets of S3, with `credentials = { file = … }` or `\"instance\"`; from = \"operator\" leaves it to you",
-                ));
-            }
+        Place::Ssh { target, path: folder } => {
+            let ssh = &loaded.cluster().ssh;
+            let files = |paths: &[PathBuf], usual: &[&str]| -> Vec<PathBuf> {
+                if paths.is_empty() {
+                    return usual.iter().map(|name| environment.home.join(".ssh").join(name)).collect();
+                }
+                paths.iter().map(path).collect()
+            };
+            let identities = match &to.credentials {
+                Some(Credentials::File(key)) => vec![path(key)],
+                _ => files(&ssh.identity, &["id_ed25519", "id_ecdsa", "id_rsa"]),
+            };
+            let options = SshOptions {
+                identities,
+                agent: environment.ssh_agent.clone(),
+                known_hosts: files(&ssh.known_hosts, &["known_hosts"]),
+                ..SshOptions::default()
+            };
+            let address = SshAddress::new(&target.host, target.port, &target.user).without_root();
+            let made = SshFolder::new(to.url(), address, folder, options);
+            Ok(Box::new(made.map_err(|error| Failure::refused(format!("{}: {error}", to.url())))?))
         }
-    }
-    if to.is_empty() {
-        return Ok(None);
-    }
-    let root = archive::RootPublic::from(bundle.root_public()).to_string();
-    let every = cluster.archive.every.unwrap_or(EVERY);
-    let settings = cluster.control_planes().map(|node| {
-        let settings = Settings {
-            node: node.name.clone(),
-            address: node.address,
-            root: root.clone(),
-            every: i64::try_from(every.as_secs()).unwrap_or(i64::MAX),
-            to: to.clone(),
-        };
-        // A struct of strings and numbers serializes.
-        (node.name.clone(), serde_json::to_string_pretty(&settings).unwrap_or_default() + "\n")
-    });
-    Ok(Some(plan::Snapshots { program, every, settings: settings.collect(), files }))
-}
-
-fn place(
-    one: &inventory::Destination,
-    bucket: &Bucket,
-    ca: Option<String>,
-    credentials: Option<String>,
-) -> settings::Place {
-    settings::Place {
-        url: one.url(),
-        endpoint: bucket.endpoint.clone(),
-        region: bucket.region.clone(),
-        path_style: Some(bucket.path_style),
-        ca,
-        credentials,
     }
 }

@@ -22,12 +22,12 @@ pub struct Environment {
     pub owner: Option<(u32, u32)>,
     /// The agent's socket.
     pub ssh_agent: Option<PathBuf>,
+    /// Keys to S3 for the operator's own run: `AWS_ACCESS_KEY_ID` with its secret, or AWS's shared file.
+    pub s3_credentials: Option<archive::Credentials>,
     /// The user's name, for a claim that says who.
     pub user: String,
     /// This machine's name.
     pub host: String,
-    /// `AWS_ACCESS_KEY_ID` and what belongs to it: for this run, never for a node.
-    pub s3: Option<archive::Credentials>,
     /// This program's own file, for nodes of the same platform.
     pub program: Option<PathBuf>,
     /// `NO_COLOR` is set.
@@ -41,7 +41,6 @@ impl Environment {
     pub fn read() -> Self {
         let var = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let number = |name: &str| var(name).and_then(|value| value.to_str()?.parse::<u32>().ok());
-        let text = |name: &str| var(name).and_then(|value| value.into_string().ok());
         let root = effective_user() == Some(0);
         let caller = number("SUDO_UID").zip(number("SUDO_GID")).filter(|(user, _)| root && *user != 0);
         let caller_home = caller.and_then(|(user, _)| home_of(user));
@@ -62,16 +61,10 @@ impl Environment {
             rootfs: lab_home.join("rootfs"),
             owner: caller,
             ssh_agent: var("SSH_AUTH_SOCK").map(PathBuf::from),
+            s3_credentials: s3_credentials(&home),
             user: user.map_or_else(|| "unknown".into(), |name| name.to_string_lossy().into_owned()),
             host: std::fs::read_to_string("/proc/sys/kernel/hostname")
                 .map_or_else(|_| "unknown".into(), |name| name.trim().to_owned()),
-            s3: text("AWS_ACCESS_KEY_ID").zip(text("AWS_SECRET_ACCESS_KEY")).map(|(id, secret)| {
-                archive::Credentials::Keys {
-                    id,
-                    secret: archive::Secret::new(secret),
-                    token: text("AWS_SESSION_TOKEN").map(archive::Secret::new),
-                }
-            }),
             program: std::env::current_exe().ok(),
             no_colour: var("NO_COLOR").is_some(),
             root,
@@ -150,6 +143,19 @@ impl Environment {
             None => Ok(()),
         }
     }
+}
+
+/// Variables first, then the file that they or AWS name.
+fn s3_credentials(home: &Path) -> Option<archive::Credentials> {
+    let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let secret = |name: &str| var(name).map(archive::Secret::new);
+    if let Some((id, secret_key)) = var("AWS_ACCESS_KEY_ID").zip(secret("AWS_SECRET_ACCESS_KEY")) {
+        let token = secret("AWS_SESSION_TOKEN");
+        return Some(archive::Credentials::Keys { id, secret: secret_key, token });
+    }
+    let file =
+        var("AWS_SHARED_CREDENTIALS_FILE").map_or_else(|| home.join(".aws/credentials"), PathBuf::from);
+    file.exists().then_some(archive::Credentials::File(file))
 }
 
 fn effective_user() -> Option<u32> {

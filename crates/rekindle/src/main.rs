@@ -6,12 +6,14 @@ mod commands;
 mod destinations;
 mod environment;
 mod failure;
+mod generation;
 mod loaded;
 mod node;
 mod payload;
 mod receive;
 mod report;
 mod session;
+mod ssh_destination;
 mod vault;
 
 use clap::{CommandFactory, Parser};
@@ -53,10 +55,13 @@ async fn run(cli: &Cli, environment: &Environment, report: &Reporter) -> Result<
         Command::Plan(args) => commands::plan::run(args, environment, report).await?,
         Command::Status(args) => commands::status::run(args, environment, report).await?,
         Command::Snapshot(args) => commands::snapshot::run(args, environment, report).await?,
-        Command::Archive(command) => commands::archive::run(command, environment, report)?,
         Command::Kubeconfig(args) => commands::kubeconfig::run(args, environment, report)?,
         // kubectl's own exit status is the answer.
         Command::Kubectl(args) => return commands::kubectl::run(args, environment, report).await,
+        Command::Drill(args) => commands::drill::run(args, environment, report).await?,
+        // kubectl's, too.
+        Command::At(args) => return commands::at::run(args, environment, report).await,
+        Command::Archive(command) => commands::archive::run(command, environment, report).await?,
         Command::Lab(command) => return commands::lab::run(command, environment, report).await,
         Command::Artifacts(command) => commands::artifacts::run(command, environment, report).await?,
         Command::Node(command) => node::run(command, report).await?,

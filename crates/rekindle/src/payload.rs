@@ -29,6 +29,17 @@ pub async fn obtain(
     environment: &Environment,
     report: &Reporter,
 ) -> Result<Obtained, Failure> {
+    obtain_wanted(source, base, &Wanted::everything(kubernetes.clone(), arch), environment, report).await
+}
+
+/// The same for a part of it.
+pub async fn obtain_wanted(
+    source: &Source,
+    base: &Path,
+    wanted: &Wanted,
+    environment: &Environment,
+    report: &Reporter,
+) -> Result<Obtained, Failure> {
     let source = match source {
         Source::Upstream => artifacts::Source::Upstream(upstream(Sites::default())?),
         Source::Mirror(url) => {
@@ -38,13 +49,12 @@ pub async fn obtain(
         Source::Folder(folder) => artifacts::Source::Folder(environment.path(base, folder)),
         Source::Modules => artifacts::Source::Modules,
     };
-    let wanted = Wanted::everything(kubernetes.clone(), arch);
     let cache = environment.cache.join("artifacts");
     environment
         .make_folder(&cache)
         .map_err(|error| crate::failure::file_error("cannot be made", &cache, &error))?;
     let tell = |progress: Progress| told(report, progress);
-    let got = artifacts::obtain(&source, &wanted, &cache, tell).await.map_err(|error| failure(&error))?;
+    let got = artifacts::obtain(&source, wanted, &cache, tell).await.map_err(|error| failure(&error))?;
     Ok(Obtained { payload: known(&got), files: files(&got), artifacts: got })
 }
 

@@ -2,7 +2,7 @@
 
 mod generations;
 
-use crate::destinations;
+use crate::destinations::destination;
 use crate::environment::Environment;
 use crate::failure::{Failure, chain, file_error};
 use crate::loaded::{Loaded, LocalFiles};
@@ -54,6 +54,10 @@ pub struct Remembered {
     pub payload: Option<plan::Payload>,
     /// Host keys by node.
     pub host_keys: BTreeMap<String, String>,
+    /// Files that arguments name, by their path on the control planes.
+    pub files: BTreeMap<String, pki::Secret>,
+    /// kubeadm patches by file name.
+    pub patches: BTreeMap<String, String>,
 }
 
 /// Who will be able to open the archive.
@@ -86,6 +90,16 @@ impl Remembered {
         plan::Known { uid: self.bundle.uid().to_owned(), born: self.opened.holding.born }
     }
 
+    /// Its identity set: what anybody may know of it.
+    pub fn public(&self) -> &archive::IdentityPublic {
+        &self.opened.public
+    }
+
+    /// Every entry of its identity set.
+    pub fn entries(&self) -> &BTreeMap<String, Secret> {
+        &self.opened.entries
+    }
+
     /// Destinations that lack the newest set, or did not answer.
     pub fn debts(&self) -> Vec<String> {
         let holding = &self.opened.holding;
@@ -104,8 +118,8 @@ impl Vault {
         environment: &Environment,
     ) -> Result<Self, Failure> {
         let settings = &loaded.cluster().archive;
-        let places = destinations::all(loaded, environment)?;
-        let archive = Archive::at(places).map_err(|error| failure(&error))?;
+        let places = settings.to.iter().map(|to| destination(to, loaded, environment));
+        let archive = Archive::at(places.collect::<Result<_, _>>()?).map_err(|error| failure(&error))?;
         let own_identity = environment.config.join("identity.txt");
         let identity_files = if !identity.is_empty() {
             identity.to_vec()
@@ -286,12 +300,12 @@ fn own_recipient(path: &Path) -> Result<Recipient, Failure> {
     public.trim().parse().map_err(|error: archive::Error| failure(&error))
 }
 
-/// Where this machine notes that it made an archive of this root key there, until the inventory's `trust` line says
+/// Where this machine notes that it made an archive of this root key for that cluster, until the inventory's `trust` line says
 /// it. A cache: without it, the line or `--trust-on-first-use` is asked for. One file a key, since of two that begin
 /// at the same time neither knows yet whose archive it will be.
 fn trust_note(environment: &Environment, loaded: &Loaded, root: &RootPublic) -> PathBuf {
-    let place = format!("{}\n{:?}\n{root}", loaded.folder.display(), loaded.cluster().archive.to);
-    environment.state.join("trust").join(step::Digest::of(place.as_bytes()).hex())
+    let whose = format!("{}\n{}\n{root}", loaded.folder.display(), loaded.cluster().name);
+    environment.state.join("trust").join(step::Digest::of(whose.as_bytes()).hex())
 }
 
 /// The root key that signs what lies there, where this machine noted it.
@@ -368,7 +382,14 @@ fn remembered(opened: Opened) -> Result<Remembered, Failure> {
         text(INVENTORY).and_then(|text| inventory::parse(INVENTORY, &text).ok()).map(|parsed| parsed.cluster);
     let payload = text(PAYLOAD).and_then(|json| serde_json::from_str(&json).ok());
     let host_keys = text(HOST_KEYS).and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
-    Ok(Remembered { bundle, cluster, payload, host_keys, opened })
+    let below = |folder: &'static str| {
+        let own =
+            opened.entries.iter().filter_map(move |(name, entry)| Some((name.strip_prefix(folder)?, entry)));
+        own.map(|(name, entry)| (name.to_owned(), String::from_utf8_lossy(entry.expose()).into_owned()))
+    };
+    let files = below(FILES).map(|(name, text)| (format!("/{name}"), text.into())).collect();
+    let patches = below(PATCHES).collect();
+    Ok(Remembered { bundle, cluster, payload, host_keys, files, patches, opened })
 }
 
 fn failure(error: &archive::Error) -> Failure {

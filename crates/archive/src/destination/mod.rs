@@ -2,9 +2,11 @@
 
 mod folder;
 mod s3;
+mod worker;
 
 pub use folder::Folder;
 pub use s3::{Credentials, S3, S3Error, S3Settings};
+pub use worker::Worker;
 
 use crate::{Name, Prefix};
 use std::fmt;

@@ -90,6 +90,18 @@ fn a_name_is_written_once() {
 }
 
 #[test]
+fn what_is_removed_is_gone_and_once_more_is_as_good() {
+    let dir = TempDir::new().unwrap();
+    let place = Folder::new(dir.path(), None);
+    place.remove(&Name::Epoch(1)).unwrap();
+    place.put_new(&Name::Epoch(1), b"claim").unwrap();
+    for _ in 0..2 {
+        place.remove(&Name::Epoch(1)).unwrap();
+        assert_eq!(place.list(Prefix::Epochs).unwrap(), []);
+    }
+}
+
+#[test]
 fn of_many_writers_of_a_name_one_wins_and_its_bytes_are_whole() {
     let dir = TempDir::new().unwrap();
     let folder = Folder::new(dir.path().join("new"), None);

@@ -29,7 +29,11 @@ fn what_was_put_is_there_and_stays_as_it_is() {
         assert_eq!(other.get(&Name::Format, 100).unwrap(), None);
         assert_eq!(other.list(Prefix::Epochs).unwrap(), []);
     }
-    assert_eq!(place.describe(), "s3://backups/prod");
+    assert_eq!(place.describe(), format!("s3://backups/prod (http://{})", server.address));
+    for _ in 0..2 {
+        place.remove(&Name::Epoch(1)).unwrap();
+        assert_eq!(place.get(&Name::Epoch(1), 0).unwrap(), None);
+    }
 }
 
 fn too_large(name: &str, limit: u64) -> String {

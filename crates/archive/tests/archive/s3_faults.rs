@@ -105,7 +105,7 @@ fn an_old_listing_hides_a_set_and_no_other_place_forgets_it() {
     proxy.be(Fault::OldLists);
     // The listing of an empty bucket, as it was the first time.
     let opened = archive.open_identity(&set.identities, &Trust::FirstUse).unwrap();
-    assert_eq!(opened.holding.lacking, ["s3://backups/prod"]);
+    assert_eq!(opened.holding.lacking, [format!("s3://backups/prod (http://{})", proxy.address)]);
     set.entries.insert("more".into(), archive::Secret::new(*b"more"));
     let sealed = set.seal(&archive, Some(&opened)).unwrap();
     assert!(sealed.new);

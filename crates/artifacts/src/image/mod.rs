@@ -6,6 +6,7 @@
 
 mod layer;
 mod layout;
+mod program;
 mod read;
 
 use std::fs::File;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use layer::{Layer, Node, write_layer};
 pub(crate) use layout::{Config, Descriptor, Index, Manifest, media};
+pub use program::program;
 pub(crate) use read::name_and_digest;
 
 use crate::error::{At as _, Error};

@@ -58,3 +58,33 @@ fn the_same_programs_give_the_same_bytes_anywhere_and_the_name_that_containerd_r
     insta::assert_snapshot!("archive", listing(&bytes));
     insta::assert_snapshot!(Sha256::of(&bytes), @"ddfcc038a3d7c9597cb44056d10dc4067693cb289cb358ca9bb97cae16bbb49a");
 }
+
+#[test]
+fn a_program_comes_out_of_its_image_and_a_changed_archive_is_refused() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("image.tar");
+    let digest = pack(&recipe(folder.path()), folder.path(), &archive).unwrap();
+    let bytes = fs::read(&archive).unwrap();
+    let image = crate::Image {
+        reference: "registry.k8s.io/etcd:3.6.8-0".into(),
+        digest,
+        sha256: Sha256::of(&bytes),
+        size: bytes.len() as u64,
+        archive: archive.clone(),
+    };
+    let take = |name: &str, cache: &str| {
+        runtime.block_on(super::program(&image, name, &folder.path().join(cache), |_| {}))
+    };
+    assert_eq!(fs::read_to_string(take("etcd", "cache").unwrap()).unwrap(), "the program");
+    assert!(take("etcdctl", "cache").unwrap_err().to_string().contains("it has no usr/local/bin/etcdctl"));
+    // Any byte of the layer that holds it: the last blob of the archive.
+    let at = bytes.len() - 1024 - 512 + 20;
+    let at = bytes[..at].iter().rposition(|byte| *byte != 0).unwrap();
+    let mut changed = bytes.clone();
+    changed[at] ^= 1;
+    fs::write(&archive, changed).unwrap();
+    let refused = take("etcd", "other").unwrap_err();
+    assert!(matches!(refused, crate::Error::WrongDigest { .. } | crate::Error::Io { .. }), "{refused}");
+    assert!(!folder.path().join("other/unpacked").join(digest.to_string()).join("etcd").exists());
+}

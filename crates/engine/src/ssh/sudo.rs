@@ -15,7 +15,7 @@ use step::{Secret, quote};
 
 /// How root rights are had.
 pub(crate) enum Sudo {
-    /// The user is root.
+    /// The user is root, or need not be.
     Root,
     /// Sudo does not ask.
     Free,

@@ -39,7 +39,11 @@ pub(super) fn destinations(to: Option<&At<RawPlaces>>, found: &mut Found) -> Vec
         };
         let at = url.span.clone();
         let Some(destination) = destination(url, table, found) else { continue };
-        if !known.insert(destination.url()) {
+        let server = match &destination.place {
+            Place::S3(bucket) => bucket.endpoint.clone(),
+            _ => None,
+        };
+        if !known.insert((destination.url(), server)) {
             let message = format!("`{}` stands twice", value::brief(&destination.url()));
             found.error(Mistake::new(at, message, "a copy at one place is one copy"));
         }

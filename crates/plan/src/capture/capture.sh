@@ -19,10 +19,15 @@ hashes() { tr -d ' \n' | sed 's/{"Endpoint":/\n/g' | sed -n 's/^"\([^"]*\)".*"ha
 mkdir -p /var/lib/rekindle
 exec 9>/var/lib/rekindle/snapshot.lock
 flock -n 9 || refuse "another snapshot is being taken on this node"
+# What a killed run left.
+if old=$(cat "$work/etcd.pid" 2>/dev/null) && tr '\0' ' ' 2>/dev/null <"/proc/$old/cmdline" | grep -q '^etcd --name drill '; then
+	kill -9 "$old"
+fi
 rm -rf "$work"
 mkdir "$work"
 cd "$work" || exit 1
 etcd=
+trap 'exit 143' HUP INT TERM
 trap '[ -z "$etcd" ] || kill -9 "$etcd" 2>/dev/null || :; cd /; rm -rf "$work"' EXIT
 
 own=$(ctl endpoint status -w fields 2>&1) || refuse "etcd does not answer on this node: $(printf '%s' "$own" | tail -n 1)"
@@ -50,10 +55,11 @@ while :; do
 	revision=$(printf '%s\n' "$status" | sed -n 's/^"Revision" : //p')
 	etcdutl snapshot restore db --data-dir data --name drill --initial-cluster drill=unix://peer:1 --initial-advertise-peer-urls unix://peer:1 \
 		--initial-cluster-token "drill-$$" >restore.log 2>&1 || refuse "etcdutl snapshot restore: $(tail -n 1 restore.log)"
-	timeout -k 1 600 etcd --name drill --data-dir data --unsafe-no-fsync --log-level error --listen-client-urls unix://client:1 \
+	etcd --name drill --data-dir data --unsafe-no-fsync --log-level error --listen-client-urls unix://client:1 \
 		--advertise-client-urls unix://client:1 --listen-peer-urls unix://peer:1 --initial-advertise-peer-urls unix://peer:1 \
 		--initial-cluster drill=unix://peer:1 --initial-cluster-token "drill-$$" >etcd.log 2>&1 9>&- &
 	etcd=$!
+	echo $etcd >etcd.pid
 	waited=0
 	until count=$(scratch get '' --prefix --count-only -w fields 2>/dev/null | sed -n 's/^"Count" : //p') && [ -n "$count" ]; do
 		waited=$((waited + 1))

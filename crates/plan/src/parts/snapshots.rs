@@ -30,7 +30,7 @@ const FOLDER: &str = "/etc/rekindle/archive";
 
 /// The timer of one control plane, and all that it needs.
 pub fn steps(context: &Context, node: &Node) -> Result<Vec<Step>, TemplateError> {
-    let Some(snapshots) = context.snapshots else { return Ok(Vec::new()) };
+    let Some(snapshots) = context.snapshots else { return Ok(vec![none()]) };
     let (Some(own), Some(settings)) =
         (context.bundle.delegated().get(&node.name), snapshots.settings.get(&node.name))
     else {
@@ -49,8 +49,7 @@ pub fn steps(context: &Context, node: &Node) -> Result<Vec<Step>, TemplateError>
     let members: Vec<String> = context.cluster.etcd_nodes().map(|node| node.address.to_string()).collect();
     let seconds = snapshots.every.as_secs();
     // Members that begin at the same moment wait for one lock.
-    let values =
-        json!({"files": files, "members": members, "seconds": seconds, "spread": (seconds / 20).max(1)});
+    let values = json!({"files": files, "members": members, "seconds": seconds, "spread": (seconds / 20).clamp(1, 10)});
     for unit in UNITS {
         let text = template(unit, values.clone())?;
         steps.push(Step::file(File::text(format!("/etc/systemd/system/{unit}"), text)));
@@ -65,6 +64,18 @@ const UNITS: [&str; 4] = [
     "rekindle-upload.service",
     "rekindle-snapshot.timer",
 ];
+
+/// Without a place that nodes can write, they have no timer, no program for it and no credentials.
+fn none() -> Step {
+    let units = UNITS.map(|unit| format!("/etc/systemd/system/{unit}")).join(" ");
+    let left = format!("{FOLDER} /usr/local/bin/rekindle {units}");
+    let probe = format!("for left in {left}; do [ ! -e \"$left\" ] || {{ echo \"$left\"; exit 1; }}; done");
+    let run = format!(
+        "[ ! -e /etc/systemd/system/rekindle-snapshot.timer ] || systemctl disable -q --now rekindle-snapshot.timer\n\
+         rm -rf {left}\nsystemctl daemon-reload"
+    );
+    Step::run("no snapshots by the clock", Script::new(probe), Script::new(run)).within(30)
+}
 
 /// The timer runs, by the files that lie there.
 fn timer() -> Step {

@@ -1,8 +1,33 @@
-//! The words of `rekindle archive`.
+//! The words of what the archive is for: snapshots, generations, proofs.
 
-use super::Opening;
-use clap::Subcommand;
+use super::{Cluster, InventoryFile};
+use clap::{Args, Subcommand};
 use std::path::PathBuf;
+
+/// `snapshot`.
+#[derive(Debug, Args)]
+pub struct Snapshot {
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: Cluster,
+    /// The control plane on which it is taken, instead of the first that can.
+    #[arg(long, value_name = "NODE")]
+    pub node: Option<String>,
+}
+
+/// What opens an archive; no node is asked.
+#[derive(Clone, Debug, Args)]
+pub struct Opening {
+    /// The inventory.
+    #[command(flatten)]
+    pub file: InventoryFile,
+    /// An age identity that opens the archive; may be given more than once.
+    #[arg(long, value_name = "FILE", env = "REKINDLE_IDENTITY", value_delimiter = ':')]
+    pub identity: Vec<PathBuf>,
+    /// Believe the archive's root key although no `trust` line names it.
+    #[arg(long)]
+    pub trust_on_first_use: bool,
+}
 
 /// `archive`.
 #[derive(Debug, Subcommand)]
@@ -56,6 +81,70 @@ pub enum ArchiveCommand {
         /// A new or empty folder.
         to: PathBuf,
     },
+    /// Write all objects of a generation as manifests that `kubectl apply -R -f` takes.
+    #[command(
+        after_help = "Example:\n  sudo rekindle archive export -i prod.toml --to objects && kubectl apply -R -f objects/shop"
+    )]
+    Export {
+        /// Which.
+        #[command(flatten)]
+        generation: Generation,
+        /// A folder that is not there yet, or empty.
+        #[arg(long, value_name = "FOLDER")]
+        to: PathBuf,
+    },
+}
+
+/// Which generation, and where it is booted.
+#[derive(Debug, Args)]
+pub struct Generation {
+    /// The inventory.
+    #[command(flatten)]
+    pub file: InventoryFile,
+    /// An age identity that opens the archive; may be given more than once.
+    #[arg(long, value_name = "FILE", env = "REKINDLE_IDENTITY", value_delimiter = ':')]
+    pub identity: Vec<PathBuf>,
+    /// Believe the archive's root key although no `trust` line names it.
+    #[arg(long)]
+    pub trust_on_first_use: bool,
+    /// The generation; the newest where none is named.
+    pub generation: Option<String>,
+    /// An etcd snapshot as a file instead: what `etcdctl snapshot save` wrote.
+    #[arg(long, value_name = "FILE", conflicts_with = "generation")]
+    pub snapshot: Option<PathBuf>,
+    /// A folder on a disk with room for 1.5 times the snapshot.
+    #[arg(long, value_name = "FOLDER")]
+    pub scratch: Option<PathBuf>,
+}
+
+/// `drill`.
+#[derive(Debug, Args)]
+pub struct Drill {
+    /// Which.
+    #[command(flatten)]
+    pub generation: Generation,
+}
+
+/// `at`.
+#[derive(Debug, Args)]
+pub struct At {
+    /// Which.
+    #[command(flatten)]
+    pub generation: Generation,
+    /// kubectl's own arguments.
+    #[arg(last = true, required = true)]
+    pub arguments: Vec<String>,
+}
+
+/// `node`: the units that `up` writes on control planes.
+#[derive(Debug, Subcommand)]
+pub enum NodeCommand {
+    /// Ask the archive for its newest identity set.
+    Look,
+    /// Take a snapshot of etcd, prove and encrypt it.
+    Capture,
+    /// Publish it.
+    Upload,
 }
 
 /// `archive recipients`.

@@ -3,6 +3,7 @@
 mod prune;
 mod recipients;
 
+use super::export;
 use crate::cli::{ArchiveCommand, Opening};
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome, file_error};
@@ -21,7 +22,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// Runs one of its verbs.
-pub fn run(command: &ArchiveCommand, environment: &Environment, report: &Reporter) -> Outcome {
+pub async fn run(command: &ArchiveCommand, environment: &Environment, report: &Reporter) -> Outcome {
     match command {
         ArchiveCommand::List(opening) => list(&vault(opening, environment, report)?, report),
         ArchiveCommand::Show { opening, generation } => {
@@ -38,6 +39,7 @@ pub fn run(command: &ArchiveCommand, environment: &Environment, report: &Reporte
             let wanted = if *all { None } else { Some(&name[..]) };
             extract(&vault, generation.as_deref(), wanted, to, environment, report)
         }
+        ArchiveCommand::Export { generation, to } => export::run(generation, to, environment, report).await,
     }
 }
 
@@ -71,6 +73,14 @@ fn list(vault: &Vault, report: &Reporter) -> Outcome {
         }
     }
     let complaints = complaints(&generations);
+    if generations.heads.len() > 1 {
+        // Legal and harmless: two wrote at once, or at places that the other does not see.
+        let _ = writeln!(
+            text,
+            "{} heads: no writer saw all others; the next operator's snapshot joins them",
+            generations.heads.len()
+        );
+    }
     for complaint in &complaints {
         let _ = writeln!(text, "! {complaint}");
     }
@@ -87,6 +97,24 @@ pub fn in_words(one: &Generation, now: OffsetDateTime) -> String {
         |proven| format!("{} by {} in {} s", proven.proof.level, proven.proof.by, proven.proof.seconds),
     );
     format!("{} ({age}, {proof})", generation_name(one))
+}
+
+/// What is overdue where the nodes take snapshots by the clock: nothing new for twice as long as wanted.
+pub fn overdue(
+    generations: &Generations,
+    archive: &inventory::Archive,
+    now: OffsetDateTime,
+) -> Option<String> {
+    archive.to.iter().find(|to| to.from == inventory::Writer::Nodes)?;
+    let every = archive.every.unwrap_or(crate::node::EVERY);
+    let age = age(generations.newest_counting()?, now)?;
+    (age > every * 2).then(|| {
+        format!(
+            "no generation that counts for {}, and one is wanted every {}",
+            duration(age),
+            duration(every)
+        )
+    })
 }
 
 /// By the writer's clock, so it may be missing; nothing is decided by it.
@@ -111,18 +139,16 @@ fn notes(one: &Generation) -> Vec<String> {
 /// What is missing or odd, in words.
 pub fn complaints(generations: &Generations) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
-    if generations.heads.len() > 1 {
-        found.push(format!(
-            "a fork: {} writers went on at the same time; nothing is lost",
-            generations.heads.len()
-        ));
-    }
     found.extend(
         generations.rejected.iter().map(|one| format!("{}: {}: left out: {}", one.at, one.name, one.why)),
     );
     found.extend(generations.unread.iter().map(|one| format!("{}: {}", one.at, one.why)));
-    if generations.newest_counting().is_none() {
-        found.push("no generation counts yet: none was restored and compared".into());
+    match (generations.newest(), generations.newest_counting()) {
+        (_, None) => found.push("no generation counts yet: none was restored and compared".into()),
+        (Some(newest), Some(counting)) if newest.id != counting.id => {
+            found.push(format!("the newest generation, {}, is not proven", generation_name(newest)));
+        }
+        _ => {}
     }
     found
 }
@@ -162,10 +188,10 @@ fn open(
 fn show(vault: &Vault, wanted: Option<&str>, environment: &Environment, report: &Reporter) -> Outcome {
     let (name, opened) = open(vault, wanted, &mut std::io::sink(), environment)?;
     let mut entries: Vec<(&str, u64, &str)> = vec![(SNAPSHOT_ENTRY, opened.snapshot.size, "snapshot")];
-    for (set, from) in [("snapshot", &opened.snapshot.entries), ("identity", &opened.identity.entries)] {
+    for (set, from) in [("snapshot", &opened.snapshot.entries), ("identity", opened.identity.entries())] {
         entries.extend(from.iter().map(|(name, entry)| (name.as_str(), entry.expose().len() as u64, set)));
     }
-    let identity = &opened.identity.public;
+    let identity = opened.identity.public();
     let mut text = format!(
         "generation {name}: cluster {} (Kubernetes {}), epoch {}, revision {}, taken on {} at {}\nidentity set of {}, for {} recipients\n\n",
         identity.cluster.name,
@@ -214,7 +240,7 @@ fn extract(
         }
     };
     let mut files: Vec<PathBuf> = wants(SNAPSHOT_ENTRY).then_some(place).into_iter().collect();
-    let entries = opened.snapshot.entries.iter().chain(&opened.identity.entries);
+    let entries = opened.snapshot.entries.iter().chain(opened.identity.entries());
     for (entry, content) in entries.filter(|(entry, _)| wants(entry)) {
         // The archive takes no name that could leave the folder.
         let path = to.join(entry);
@@ -225,7 +251,7 @@ fn extract(
     let known = |name: &&String| {
         **name != SNAPSHOT_ENTRY
             && !opened.snapshot.entries.contains_key(*name)
-            && !opened.identity.entries.contains_key(*name)
+            && !opened.identity.entries().contains_key(*name)
     };
     if let Some(missing) = wanted.into_iter().flatten().find(known) {
         return Err(Failure::refused(format!("{missing}: generation {name} has no entry of this name"))

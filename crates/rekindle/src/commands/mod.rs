@@ -2,7 +2,10 @@
 
 pub mod archive;
 pub mod artifacts;
+pub mod at;
 pub mod check;
+pub mod drill;
+pub mod export;
 pub mod init;
 pub mod kubeconfig;
 pub mod kubectl;

@@ -25,6 +25,9 @@ pub async fn run(args: &cli::Cluster, environment: &Environment, report: &Report
     let generations = session.vault.generations()?;
     let newest = generations.newest_counting();
     complaints.extend(archive::complaints(&generations).into_iter().map(|why| format!("archive: {why}")));
+    let wanted = &session.cluster().archive;
+    complaints
+        .extend(archive::overdue(&generations, wanted, session.now).map(|why| format!("archive: {why}")));
     let mut text = table(session.cluster(), &health, &complaints);
     if let Some(newest) = newest {
         text.push_str(&format!(

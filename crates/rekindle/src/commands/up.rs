@@ -4,7 +4,6 @@ mod judge;
 mod summary;
 
 use crate::cli;
-use crate::destinations;
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::loaded::LocalFiles;
@@ -60,6 +59,9 @@ pub async fn run(args: &cli::Up, environment: &Environment, report: &Reporter) -
     result
 }
 
+/// This program's digest and file.
+type OwnProgram = Option<(Digest, PathBuf)>;
+
 /// Everything that is settled before the first byte goes out.
 pub struct Ready {
     /// Inventory, archive, connections, answers.
@@ -74,7 +76,7 @@ pub struct Ready {
     local: LocalFiles,
     host_keys: BTreeMap<String, String>,
     /// This program, where nodes get it.
-    own: Option<(Digest, PathBuf)>,
+    own: OwnProgram,
 }
 
 /// Judges what stands, mints or opens, and makes the plan.
@@ -133,11 +135,12 @@ fn same_payload(remembered: &Remembered, session: &Session) -> Option<Payload> {
     remembered.payload.clone().filter(|_| same)
 }
 
-/// What makes the snapshots, and the program for it with its digest.
-type Units = (Option<Snapshots>, Option<(Digest, PathBuf)>);
-
 /// What the nodes' timers are made from, and this program for them.
-fn snapshots(session: &Session, bundle: &Bundle, environment: &Environment) -> Result<Units, Failure> {
+fn snapshots(
+    session: &Session,
+    bundle: &Bundle,
+    environment: &Environment,
+) -> Result<(Option<Snapshots>, OwnProgram), Failure> {
     let by_nodes = |to: &inventory::Destination| to.from == inventory::Writer::Nodes;
     if !session.cluster().archive.to.iter().any(by_nodes) {
         return Ok((None, None));
@@ -150,7 +153,7 @@ fn snapshots(session: &Session, bundle: &Bundle, environment: &Environment) -> R
         std::fs::read(&path).map_err(|error| crate::failure::file_error("cannot be read", &path, &error))?;
     let digest = Digest::of(&bytes);
     let program = (digest, bytes.len() as u64);
-    let snapshots = destinations::for_nodes(&session.loaded, bundle, environment, program)?;
+    let snapshots = crate::node::for_nodes(&session.loaded, bundle, environment, program)?;
     Ok((snapshots, Some((digest, path))))
 }
 

@@ -1,7 +1,11 @@
 //! What runs on a control plane, by the units that `up` wrote: `look` asks the archive, `capture` takes a snapshot
 //! and encrypts it, `upload` publishes it. Each sees only what it needs; none has a key that opens anything.
 
-pub mod settings;
+mod laid;
+mod metrics;
+mod settings;
+
+pub use laid::{EVERY, for_nodes};
 
 use settings::Settings;
 
@@ -26,6 +30,9 @@ const IDENTITY: &str = "/run/rekindle-archive/identity.json";
 /// From `capture` to `upload`: ciphertext, and what is public of it.
 const SPOOL: &str = "/var/lib/rekindle-spool/snapshot";
 const CAPTURED: &str = "/var/lib/rekindle-spool/captured.json";
+
+/// For the node exporter's textfile collector.
+const METRICS: &str = "/run/rekindle-archive/rekindle.prom";
 
 /// A question to etcd on this machine.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -141,6 +148,9 @@ fn upload(report: &Reporter) -> Outcome {
     for debt in &debts {
         report.say(format!("debt: {debt}"));
     }
+    let generations = archive.generations(&trust).map_err(|error| failure(&error))?;
+    let metrics = metrics::text(&generations, debts.len(), OffsetDateTime::now_utc());
+    write(Path::new(METRICS), metrics.as_bytes())?;
     Ok(if debts.is_empty() { Exit::Done } else { Exit::Due })
 }
 

@@ -1,10 +1,10 @@
 //! What a command does with generations: publish, prove, choose and open one.
 
-use super::{Vault, failure};
+use super::{Remembered, Vault, failure, remembered};
 use crate::failure::Failure;
 use archive::{
-    Generation, Generations, IdentityManifest, Level, ManifestId, Opened, OpenedSnapshot, Proof, Pruned,
-    Published, Retention, RootKey, Secret, Stamp, Trust,
+    Generation, Generations, IdentityManifest, Level, ManifestId, OpenedSnapshot, Proof, Pruned, Published,
+    Retention, RootKey, Secret, Stamp, Trust,
 };
 use pki::{Bundle, ExposeSecret};
 use std::collections::BTreeMap;
@@ -35,7 +35,7 @@ pub struct OpenedGeneration {
     /// What was captured.
     pub snapshot: OpenedSnapshot,
     /// What the cluster is.
-    pub identity: Opened,
+    pub identity: Remembered,
 }
 
 /// What a new generation is made with.
@@ -139,6 +139,6 @@ impl Vault {
             .archive
             .open_identity_set(&snapshot.public.identity, &identities, &self.trust)
             .map_err(|error| failure(&error))?;
-        Ok(OpenedGeneration { snapshot, identity })
+        Ok(OpenedGeneration { snapshot, identity: remembered(identity)? })
     }
 }

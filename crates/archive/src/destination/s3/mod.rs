@@ -17,7 +17,7 @@ pub use error::S3Error;
 
 use self::client::{Client, stream_of};
 use self::error::{Told, told};
-use super::{Destination, DestinationError, Put};
+use super::{Destination, DestinationError, Put, Worker};
 use crate::{Name, Prefix};
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
@@ -31,9 +31,8 @@ use object_store::{
 use object_store::{ObjectStore as _, PutOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::runtime::Runtime;
 
 /// Far more generations than retention keeps, and few enough to list.
 const MAX_LISTED: usize = 100_000;
@@ -67,25 +66,16 @@ pub struct S3Settings {
 /// A bucket, below a prefix. Nothing is asked of it before the first call.
 pub struct S3 {
     url: String,
+    server: Option<String>,
     prefix: Key,
     store: Arc<AmazonS3>,
     client: Client,
-    /// There until it is dropped.
-    runtime: Option<Runtime>,
+    worker: Worker,
 }
 
 impl std::fmt::Debug for S3 {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "S3({})", self.describe())
-    }
-}
-
-impl Drop for S3 {
-    fn drop(&mut self) {
-        // Waiting for its end is not allowed within another runtime, and there is nothing to wait for.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
     }
 }
 
@@ -126,14 +116,14 @@ impl S3 {
             builder = builder.with_credentials(provider);
         }
         let store = builder.build().map_err(|error| failed("use", url, told(&error).into()))?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("s3")
-            .enable_all()
-            .build()
-            .map_err(|source| DestinationError::Io { act: "begin with", path: url.clone(), source })?;
+        let worker = Worker::new("s3").map_err(|source| DestinationError::Io {
+            act: "begin with",
+            path: url.clone(),
+            source,
+        })?;
         let url = url.trim_end_matches('/').to_owned();
-        Ok(Self { url, prefix, store: Arc::new(store), client, runtime: Some(runtime) })
+        let server = endpoint.as_ref().map(|url| url.trim_end_matches('/').to_owned());
+        Ok(Self { url, server, prefix, store: Arc::new(store), client, worker })
     }
 
     /// Runs `work` on the worker, for as long as carrying `bytes` may take.
@@ -143,18 +133,7 @@ impl S3 {
         work: impl Future<Output = Result<T, S3Error>> + Send + 'static,
     ) -> Result<T, S3Error> {
         let patience = PATIENCE + Duration::from_secs(bytes / SLOWEST);
-        let silent = || S3Error::Silent { seconds: patience.as_secs() };
-        let (tell, hear) = mpsc::channel();
-        let Some(runtime) = &self.runtime else { return Err(silent()) };
-        runtime.spawn(async move {
-            let done = tokio::time::timeout(patience, work).await;
-            // Nobody waits any more only where the caller panicked.
-            let _ = tell.send(done);
-        });
-        match hear.recv() {
-            Ok(Ok(done)) => done,
-            Ok(Err(_)) | Err(_) => Err(silent()),
-        }
+        self.worker.run(patience, work).ok_or(S3Error::Silent { seconds: patience.as_secs() })?
     }
 
     fn key(&self, name: &Name) -> Key {
@@ -351,7 +330,11 @@ impl Destination for S3 {
     }
 
     fn describe(&self) -> String {
-        self.url.clone()
+        // The same bucket and prefix may be on two servers.
+        match &self.server {
+            Some(server) => format!("{} ({server})", self.url),
+            None => self.url.clone(),
+        }
     }
 }
 

@@ -1,0 +1,103 @@
+//! `drill`: boots a generation by its own Kubernetes, reads all of it, and says what was proven.
+
+use crate::cli;
+use crate::environment::Environment;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::generation::Generation;
+use crate::report::{Reporter, duration};
+use crate::vault::Tried;
+use archive::Level;
+use engine::Pipe;
+use plan::drill::{Drilled, Purpose};
+use std::ops::ControlFlow;
+use std::time::Duration;
+use step::Output;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// No answer is longer than this, in bytes: a line a kind.
+const LONGEST: usize = 8 << 20;
+
+/// One line where all was proven (0), one more for each thing that was not (5).
+pub async fn run(args: &cli::Drill, environment: &Environment, report: &Reporter) -> Outcome {
+    let generation = Generation::open(&args.generation, environment, report).await?;
+    let when = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
+    let drilled = drill(&generation).await?;
+    let (mut text, proven) = (words(&drilled), drilled.is_proven());
+    if proven {
+        let by = format!("{}@{}", environment.user, environment.host);
+        let seconds = Duration::try_from_secs_f64(drilled.seconds()).unwrap_or_default().as_secs();
+        let what = [("objects".to_owned(), drilled.objects.to_string())].into();
+        generation.prove(Tried { level: Level::L4, by, when, seconds, what })?;
+    }
+    if let Some(name) = generation.name() {
+        text = format!("generation {name}: {text}");
+    }
+    let value = serde_json::json!({ "generation": generation.name(), "proven": proven, "drilled": drilled });
+    report.result(&text, value);
+    Ok(if proven { Exit::Done } else { Exit::Due })
+}
+
+/// The proof L4 of a generation. A failure with [`Exit::Due`] says why it did not boot.
+pub async fn drill(generation: &Generation) -> Result<Drilled, Failure> {
+    let mut stdout = Vec::new();
+    let mut take = |pipe, bytes: &[u8]| {
+        if pipe == Pipe::Out {
+            stdout.extend_from_slice(bytes);
+        }
+        if stdout.len() <= LONGEST { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    let (status, said) = generation.boot(Purpose::Prove, &mut take).await?;
+    if status != 0 {
+        return Err(Failure::refused(format!("not proven: it ended with {status}: {said}")).exit(Exit::Due));
+    }
+    let stdout = String::from_utf8_lossy(&stdout).into_owned();
+    let output = Output { status, stdout, stderr: said };
+    plan::drill::parse(&output).map_err(|error| Failure::because(&error).exit(Exit::Due))
+}
+
+fn words(drilled: &Drilled) -> String {
+    let took = duration(Duration::try_from_secs_f64(drilled.seconds()).unwrap_or_default());
+    let objects = thousands(drilled.objects);
+    if drilled.is_proven() {
+        return format!("booted by its own Kubernetes: all {objects} objects read, {took}");
+    }
+    let mut text = format!("booted by its own Kubernetes: {objects} objects read, {took}, but not proven:");
+    for undecodable in &drilled.undecodable {
+        text.push_str(&format!("\n  {}: {}", undecodable.what, undecodable.why));
+    }
+    text
+}
+
+/// `1,204`.
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plan::drill::Undecodable;
+
+    #[test]
+    fn what_a_person_reads() {
+        let mut drilled = Drilled { objects: 1204, at: vec![("end".into(), 7.93)], ..Drilled::default() };
+        assert_eq!(words(&drilled), "booted by its own Kubernetes: all 1,204 objects read, 7.9 s");
+        drilled.undecodable.push(Undecodable { what: "secrets".into(), why: "not listed: no key".into() });
+        assert_eq!(
+            words(&drilled),
+            "booted by its own Kubernetes: 1,204 objects read, 7.9 s, but not proven:\n  secrets: not listed: no key"
+        );
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1234567, "1,234,567")] {
+            assert_eq!(thousands(number), text);
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! A generation, booted on this machine by its own Kubernetes for as long as a command needs it.
+
+use crate::cli;
+use crate::environment::Environment;
+use crate::failure::{Exit, Failure, file_error};
+use crate::loaded::Loaded;
+use crate::payload::{Obtained, obtain_wanted};
+use crate::report::Reporter;
+use crate::vault::{Remembered, Tried, Vault, generation_name};
+use artifacts::{Arch, Images, ProgramName, Wanted};
+use engine::{Hosts, Options, Pipe, Target};
+use inventory::Cluster;
+use pki::SystemEntropy;
+use plan::drill::{Drill, NOT_BOOTED, Programs, Purpose, REFUSED};
+use std::io::Cursor;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use step::HostId;
+use time::OffsetDateTime;
+use tokio::io::AsyncReadExt;
+
+/// Where the scratch of a boot lies, unless `--scratch` says otherwise.
+const SCRATCH: &str = "/var/lib/rekindle-drill";
+
+/// Standard error of a boot is kept up to this size, in bytes.
+const MOST_WORDS: usize = 64 << 10;
+
+/// Everything that a boot needs.
+pub struct Generation {
+    /// The cluster as it was.
+    pub cluster: Cluster,
+    remembered: Remembered,
+    node_files: pki::NodeFiles,
+    super_admin: pki::Secret,
+    programs: Programs,
+    snapshot: PathBuf,
+    archived: Option<Archived>,
+    vault: Vault,
+    scratch: PathBuf,
+    hosts: Hosts,
+}
+
+impl Generation {
+    /// Opens the archive and brings the programs.
+    pub async fn open(
+        args: &cli::Generation,
+        environment: &Environment,
+        report: &Reporter,
+    ) -> Result<Self, Failure> {
+        possible(environment)?;
+        let loaded = Loaded::read(&args.file.inventory, report)?;
+        let vault = Vault::new(&loaded, &args.identity, args.trust_on_first_use, environment)?;
+        let Taken { remembered, snapshot, archived } = take(&vault, args, environment)?;
+        let cluster = remembered.cluster.clone().ok_or_else(|| {
+            Failure::refused("the archive's own inventory can't be read")
+                .hint("use the rekindle that wrote it")
+        })?;
+        let programs = programs(&loaded, &cluster, &remembered, environment, report).await?;
+        let first = cluster.control_planes().next();
+        let node = first.ok_or_else(|| Failure::refused("the archived cluster has no control plane"))?;
+        let (now, entropy) = (OffsetDateTime::now_utc(), &mut SystemEntropy);
+        // A CA whose time is over boots nothing.
+        let unfit = |error: pki::Error| Failure::because(&error).maybe_hint(error.hint()).exit(Exit::Due);
+        let node_files = remembered.bundle.node_files(&cluster, node, now, entropy).map_err(unfit)?;
+        let super_admin = remembered.bundle.super_admin_kubeconfig(&cluster, now, entropy).map_err(unfit)?;
+        let events = report.listen(None);
+        let here = Target::local(HostId::new("here"));
+        let (hosts, _) = Hosts::connect(vec![here], Options::default(), &events).await;
+        let scratch = args.scratch.clone().unwrap_or_else(|| SCRATCH.into());
+        Ok(Self {
+            cluster,
+            remembered,
+            node_files,
+            super_admin,
+            programs,
+            snapshot,
+            archived,
+            vault,
+            scratch,
+            hosts,
+        })
+    }
+
+    /// Its name in the archive, where it came from there.
+    pub fn name(&self) -> Option<&str> {
+        self.archived.as_ref().map(|archived| archived.name.as_str())
+    }
+
+    /// Notes in the archive what was proven of it, where it came from there.
+    pub fn prove(&self, tried: Tried) -> Result<(), Failure> {
+        let Some(archived) = &self.archived else { return Ok(()) };
+        let signing = self.vault.signing(&self.remembered.bundle)?;
+        self.vault.prove(&archived.id, tried, &signing)
+    }
+
+    /// Boots it and returns the script's exit status, and the end of what it said on standard error. `take` gets what
+    /// it prints. All that was started is gone when this returns, and soon after it is dropped.
+    pub async fn boot(
+        &self,
+        purpose: Purpose<'_>,
+        take: &mut (dyn FnMut(Pipe, &[u8]) -> ControlFlow<()> + Send),
+    ) -> Result<(i32, String), Failure> {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let Some(node) = self.cluster.control_planes().next() else {
+            return Err(Failure::refused("the archived cluster has no control plane"));
+        };
+        let drill = Drill {
+            cluster: &self.cluster,
+            node,
+            node_files: &self.node_files,
+            super_admin: &self.super_admin,
+            files: &self.remembered.files,
+            patches: &self.remembered.patches,
+            programs: &self.programs,
+            snapshot: &text(&self.snapshot),
+            space: &text(&self.scratch),
+        };
+        let script = drill.script(purpose);
+        let input = script.stdin().map(|input| input.expose().to_vec()).unwrap_or_default();
+        // Open until this function ends: its end tells the boot that nobody waits any more.
+        let (_open, rest) = tokio::io::duplex(1);
+        let mut words = Vec::new();
+        let mut both = |pipe, bytes: &[u8]| {
+            if pipe == Pipe::Err && words.len() < MOST_WORDS {
+                words.extend_from_slice(bytes);
+            }
+            take(pipe, bytes)
+        };
+        let input = Box::new(Cursor::new(input).chain(rest));
+        let here = HostId::new("here");
+        let status = engine::stream(&self.hosts, &here, &script, Some(input), &mut both)
+            .await
+            .map_err(|error| Failure::because(&error).exit(Exit::Unknown))?;
+        let words = String::from_utf8_lossy(&words);
+        let said = words.trim().lines().last().unwrap_or("it was ended from outside").to_owned();
+        match status {
+            REFUSED => Err(Failure::refused(said).hint("--scratch FOLDER names another place for it")),
+            NOT_BOOTED => Err(Failure::refused(format!("not proven: {said}")).exit(Exit::Due)),
+            status => Ok((status, said)),
+        }
+    }
+}
+
+/// Namespaces are Linux's, and root's to make.
+fn possible(environment: &Environment) -> Result<(), Failure> {
+    if !cfg!(target_os = "linux") {
+        return Err(Failure::refused("a generation boots on Linux only, in namespaces of its own")
+            .hint("run it on a Linux machine that has the inventory and an identity"));
+    }
+    if environment.root {
+        return Ok(());
+    }
+    Err(Failure::refused("a generation boots in namespaces of its own, and only root can make them")
+        .hint("run it with sudo"))
+}
+
+/// A generation of the archive, opened.
+struct Archived {
+    id: archive::ManifestId,
+    name: String,
+    /// The snapshot lies here for as long as it is needed.
+    _folder: tempfile::TempDir,
+}
+
+/// An etcd snapshot as a file, and what belongs to it.
+struct Taken {
+    remembered: Remembered,
+    snapshot: PathBuf,
+    archived: Option<Archived>,
+}
+
+fn take(vault: &Vault, args: &cli::Generation, environment: &Environment) -> Result<Taken, Failure> {
+    if let Some(path) = &args.snapshot {
+        let remembered = vault.open()?.ok_or_else(|| {
+            Failure::refused("the archive is empty").hint("`rekindle up` makes the cluster first")
+        })?;
+        let snapshot = path.canonicalize().map_err(|error| file_error("cannot be read", path, &error))?;
+        return Ok(Taken { remembered, snapshot, archived: None });
+    }
+    let generations = vault.generations()?;
+    let chosen = vault.choose(&generations, args.generation.as_deref())?;
+    let folder = environment.scratch("generation")?;
+    let path = folder.path().join("snapshot.db");
+    let failed = |error| file_error("cannot be written", &path, &error);
+    let mut file = std::fs::File::create_new(&path).map_err(failed)?;
+    let opened = vault.open_generation(&chosen.id, folder.path(), &mut file)?;
+    file.sync_all().map_err(failed)?;
+    let archived = Archived { id: chosen.id, name: generation_name(chosen), _folder: folder };
+    Ok(Taken { remembered: opened.identity, snapshot: path, archived: Some(archived) })
+}
+
+/// The cluster's own programs, for this machine, from the cache or the source that the inventory of today names.
+async fn programs(
+    loaded: &Loaded,
+    cluster: &Cluster,
+    remembered: &Remembered,
+    environment: &Environment,
+    report: &Reporter,
+) -> Result<Programs, Failure> {
+    let arch = Arch::HERE.ok_or_else(|| Failure::refused("a generation boots on x86_64 and aarch64"))?;
+    let reference = format!("registry.k8s.io/kube-apiserver:v{}", cluster.kubernetes);
+    let wanted = Wanted {
+        kubernetes: cluster.kubernetes.clone(),
+        arch,
+        programs: [
+            ProgramName::Etcd,
+            ProgramName::Etcdctl,
+            ProgramName::Etcdutl,
+            ProgramName::Kubeadm,
+            ProgramName::Kubectl,
+        ]
+        .into(),
+        images: Images::These(vec![reference.clone()]),
+    };
+    let source = &loaded.cluster().artifacts.source;
+    let got = obtain_wanted(source, &loaded.folder, &wanted, environment, report).await?;
+    let Obtained { payload, artifacts, .. } = got;
+    let image = artifacts.images.first().ok_or_else(|| Failure::refused(format!("no image {reference}")))?;
+    let archived = remembered.payload.iter().flat_map(|payload| &payload.images);
+    let other = |old: &&plan::Image| {
+        old.reference == reference && payload.images.iter().all(|new| new.digest != old.digest)
+    };
+    if archived.clone().any(|old| other(&old)) {
+        report.say(format!("warning: {reference} from here is another build than the archived one"));
+    }
+    let cache = environment.cache.join("artifacts");
+    let kube_apiserver = artifacts::program(image, "kube-apiserver", &cache, |_| {})
+        .await
+        .map_err(|error| Failure::because(&error).maybe_hint(error.hint()))?;
+    let path = |name: ProgramName| {
+        let found = artifacts.program(name).map(|program| program.file.to_string_lossy().into_owned());
+        found.ok_or_else(|| Failure::refused(format!("no program {name}")))
+    };
+    Ok(Programs {
+        etcd: path(ProgramName::Etcd)?,
+        etcdctl: path(ProgramName::Etcdctl)?,
+        etcdutl: path(ProgramName::Etcdutl)?,
+        kubeadm: path(ProgramName::Kubeadm)?,
+        kubectl: path(ProgramName::Kubectl)?,
+        kube_apiserver: kube_apiserver.to_string_lossy().into_owned(),
+    })
+}
