@@ -86,6 +86,11 @@ impl Generation {
         self.archived.as_ref().map(|archived| archived.name.as_str())
     }
 
+    /// HashKV and compact revision of the living members when it was taken, where the archive says so.
+    pub fn hash(&self) -> Option<&str> {
+        self.archived.as_ref()?.hash.as_deref()
+    }
+
     /// Notes in the archive what was proven of it, where it came from there.
     pub fn prove(&self, tried: Tried) -> Result<(), Failure> {
         let Some(archived) = &self.archived else { return Ok(()) };
@@ -158,6 +163,8 @@ fn possible(environment: &Environment) -> Result<(), Failure> {
 struct Archived {
     id: archive::ManifestId,
     name: String,
+    /// HashKV and compact revision of the living members when it was taken.
+    hash: Option<String>,
     /// The snapshot lies here for as long as it is needed.
     _folder: tempfile::TempDir,
 }
@@ -185,7 +192,8 @@ fn take(vault: &Vault, args: &cli::Generation, environment: &Environment) -> Res
     let mut file = std::fs::File::create_new(&path).map_err(failed)?;
     let opened = vault.open_generation(&chosen.id, folder.path(), &mut file)?;
     file.sync_all().map_err(failed)?;
-    let archived = Archived { id: chosen.id, name: generation_name(chosen), _folder: folder };
+    let hash = opened.snapshot.facts.get("hash").cloned();
+    let archived = Archived { id: chosen.id, name: generation_name(chosen), hash, _folder: folder };
     Ok(Taken { remembered: opened.identity, snapshot: path, archived: Some(archived) })
 }
 

@@ -18,7 +18,7 @@ hashes() { tr -d ' \n' | sed 's/{"Endpoint":/\n/g' | sed -n 's/^"\([^"]*\)".*"ha
 
 mkdir -p /var/lib/rekindle
 exec 9>/var/lib/rekindle/snapshot.lock
-flock -n 9 || refuse "another snapshot is being taken on this node"
+flock -w 120 9 || refuse "another snapshot is being taken on this node, for two minutes now"
 # What a killed run left.
 if old=$(cat "$work/etcd.pid" 2>/dev/null) && tr '\0' ' ' 2>/dev/null <"/proc/$old/cmdline" | grep -q '^etcd --name drill '; then
 	kill -9 "$old"

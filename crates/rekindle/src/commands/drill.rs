@@ -8,7 +8,7 @@ use crate::report::{Reporter, duration};
 use crate::vault::Tried;
 use archive::Level;
 use engine::Pipe;
-use plan::drill::{Drilled, Purpose};
+use plan::drill::{Drilled, Purpose, Undecodable};
 use std::ops::ControlFlow;
 use std::time::Duration;
 use step::Output;
@@ -53,7 +53,17 @@ pub async fn drill(generation: &Generation) -> Result<Drilled, Failure> {
     }
     let stdout = String::from_utf8_lossy(&stdout).into_owned();
     let output = Output { status, stdout, stderr: said };
-    plan::drill::parse(&output).map_err(|error| Failure::because(&error).exit(Exit::Due))
+    let mut drilled =
+        plan::drill::parse(&output).map_err(|error| Failure::because(&error).exit(Exit::Due))?;
+    drilled.undecodable.extend(generation.hash().and_then(|hash| other_hash(&drilled, hash)));
+    Ok(drilled)
+}
+
+/// What etcd holds here is compared with what its members held when the snapshot was taken.
+fn other_hash(drilled: &Drilled, living: &str) -> Option<Undecodable> {
+    let here = format!("{} {}", drilled.hash_kv, drilled.compact_revision);
+    let why = || format!("its hash is {here} here, and was {living} on the living members");
+    (here != living).then(|| Undecodable { what: "etcd".into(), why: why() })
 }
 
 fn words(drilled: &Drilled) -> String {
@@ -85,7 +95,15 @@ fn thousands(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use plan::drill::Undecodable;
+
+    #[test]
+    fn another_hash_than_the_members_had_is_named() {
+        let drilled = Drilled { hash_kv: 7, compact_revision: -1, ..Drilled::default() };
+        assert_eq!(other_hash(&drilled, "7 -1"), None);
+        for living in ["8 -1", "7 500", ""] {
+            assert_eq!(other_hash(&drilled, living).unwrap().what, "etcd", "{living}");
+        }
+    }
 
     #[test]
     fn what_a_person_reads() {

@@ -4,6 +4,7 @@ mod judge;
 mod summary;
 
 use crate::cli;
+use crate::commands::snapshot::Made;
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::loaded::LocalFiles;
@@ -22,7 +23,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 use step::{Digest, Plan};
-use summary::{before_relying, conclude, sealed_words};
+use summary::{before_relying, conclude, first_generation, sealed_words};
 use time::format_description::well_known::Rfc3339;
 
 pub use summary::tell_kept;
@@ -41,7 +42,12 @@ pub async fn run(args: &cli::Up, environment: &Environment, report: &Reporter) -
             if preview.nothing_to_do() {
                 // A recipient, a destination or a comment may have changed all the same.
                 let (sealed, _) = ready.seal(environment)?;
-                return Ok(ready.unchanged(&sealed, started, report));
+                // And the run that made the last change may have been killed before its end.
+                let generation = match ready.session.any_control_plane() {
+                    Ok(on) => first_generation(&ready, &on, environment, report).await.transpose()?,
+                    Err(_) => None,
+                };
+                return Ok(ready.unchanged(&sealed, generation.as_ref(), started, report));
             }
             Some(preview)
         }
@@ -283,20 +289,31 @@ impl Ready {
         self.session.now.format(&Rfc3339).unwrap_or_default()
     }
 
-    fn unchanged(&self, sealed: &Sealed, started: Instant, report: &Reporter) -> Exit {
+    fn unchanged(
+        &self,
+        sealed: &Sealed,
+        generation: Option<&Made>,
+        started: Instant,
+        report: &Reporter,
+    ) -> Exit {
         let traffic = self.session.hosts.traffic();
         let trips = traffic.values().map(|traffic| traffic.round_trips).max().unwrap_or(0);
         let absent: Vec<_> = self.session.absent.keys().collect();
         report.result(
             &format!("nothing to do: {} is as the inventory says ({})", self.session.cluster().name, duration(started.elapsed())),
-            json!({"changed": 0, "round_trips": trips, "traffic": traffic, "absent": absent, "seconds": started.elapsed().as_secs_f64()}),
+            json!({"changed": 0, "round_trips": trips, "traffic": traffic, "absent": absent, "generation": generation.map(Made::value), "seconds": started.elapsed().as_secs_f64()}),
         );
         if sealed.new {
             report.say(sealed_words(sealed));
         }
-        let debts = &sealed.failed;
-        for debt in debts {
-            report.say(format!("archive: {}: {}", debt.at, debt.why));
+        let mut debts: Vec<String> =
+            sealed.failed.iter().map(|debt| format!("{}: {}", debt.at, debt.why)).collect();
+        if let Some(made) = generation {
+            report.say(made.headline());
+            debts.extend(made.complaints());
+        }
+        for debt in &debts {
+            report.say(format!("archive: {debt}"));
         }
         match (absent.is_empty(), debts.is_empty()) {
             (false, _) => Exit::Partly,

@@ -110,7 +110,7 @@ pub async fn conclude(
 }
 
 /// A cluster that no generation counts of yet is sealed as it is now.
-async fn first_generation(
+pub async fn first_generation(
     ready: &Ready,
     on: &HostId,
     environment: &Environment,
