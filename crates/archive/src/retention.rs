@@ -27,12 +27,6 @@ pub struct Keep {
     pub monthly: u32,
 }
 
-impl Default for Keep {
-    fn default() -> Self {
-        Self { last: 48, daily: 14, monthly: 6 }
-    }
-}
-
 /// What stays and what goes. Every generation is in one of the lists, the newest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retention {

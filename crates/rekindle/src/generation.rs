@@ -48,8 +48,7 @@ impl Generation {
         report: &Reporter,
     ) -> Result<Self, Failure> {
         possible(environment)?;
-        let loaded = Loaded::read(&args.file.inventory, report)?;
-        let vault = Vault::new(&loaded, &args.identity, args.trust_on_first_use, environment)?;
+        let (loaded, vault) = Vault::of(&args.opening, environment, report)?;
         let Taken { remembered, snapshot, archived } = take(&vault, args, environment)?;
         let cluster = remembered.cluster.clone().ok_or_else(|| {
             Failure::refused("the archive's own inventory can't be read")

@@ -128,11 +128,10 @@ impl Arriving {
             return Ok(());
         }
         let captured = Captured::read(&String::from_utf8_lossy(&self.said)).map_err(|error| error.0)?;
-        let (reader, mut writer) = std::io::pipe().map_err(|error| error.to_string())?;
+        let (mut reader, mut writer) = std::io::pipe().map_err(|error| error.to_string())?;
         let (identity, spool, created, node) =
             (self.identity.clone(), self.spool.clone(), self.created.clone(), self.node.clone());
         let thread = std::thread::spawn(move || {
-            let mut reader = reader;
             let (entries, facts) = (entries(&captured), facts(&captured));
             let capture = Capture {
                 identity: &identity,

@@ -2,10 +2,12 @@
 
 mod generations;
 
+use crate::cli::Opening;
 use crate::destinations::destination;
 use crate::environment::Environment;
 use crate::failure::{Failure, chain, file_error};
 use crate::loaded::{Loaded, LocalFiles};
+use crate::report::Reporter;
 use archive::{
     Archive, Delegation, Identities, MAY_PROOF, MAY_SNAPSHOT, NewIdentity, Opened, Recipient, RootKey,
     RootPublic, Sealed, Sealing, Secret, Stamp, Standing, Trust,
@@ -134,6 +136,17 @@ impl Vault {
             None => noted_trust(&archive, environment, loaded).map_or(Trust::Unset, Trust::Anchor),
         };
         Ok(Self { archive, trust, identity_files, recipients: settings.recipients.clone(), own_identity })
+    }
+
+    /// The inventory that the command line names, and its vault.
+    pub fn of(
+        opening: &Opening,
+        environment: &Environment,
+        report: &Reporter,
+    ) -> Result<(Loaded, Self), Failure> {
+        let loaded = Loaded::read(&opening.file.inventory, report)?;
+        let vault = Self::new(&loaded, &opening.identity, opening.trust_on_first_use, environment)?;
+        Ok((loaded, vault))
     }
 
     /// The root key that this inventory's archive is trusted by, if it is.
@@ -271,9 +284,13 @@ impl Vault {
         bundle: &Bundle,
         stamp: &Stamp,
     ) -> Result<Sealed, Failure> {
-        let key = Secret::new(bundle.root_key().expose_secret().as_bytes());
-        self.archive.seal_born(sealed, &key, stamp).map_err(|error| failure(&error))
+        self.archive.seal_born(sealed, &root_key(bundle), stamp).map_err(|error| failure(&error))
     }
+}
+
+/// The key that signs the archive.
+fn root_key(bundle: &Bundle) -> Secret {
+    Secret::new(bundle.root_key().expose_secret().as_bytes())
 }
 
 /// Each control plane may add snapshots, and say what it proved of its own.
@@ -320,8 +337,8 @@ fn noted_trust(archive: &Archive, environment: &Environment, loaded: &Loaded) ->
 
 /// Notes the root key of an archive that is about to be made: whoever is killed right after finds his own again.
 fn note_trust(environment: &Environment, loaded: &Loaded, bundle: &Bundle) -> Result<(), Failure> {
-    let key = Secret::new(bundle.root_key().expose_secret().as_bytes());
-    let root = RootKey::parse(&key).and_then(|key| key.public()).map_err(|error| failure(&error))?;
+    let root =
+        RootKey::parse(&root_key(bundle)).and_then(|key| key.public()).map_err(|error| failure(&error))?;
     let path = trust_note(environment, loaded, &root);
     let write = environment.write(&path, format!("{root}\n").as_bytes(), 0o600);
     write.map_err(|error| file_error("cannot be written", &path, &error))
@@ -392,6 +409,7 @@ fn remembered(opened: Opened) -> Result<Remembered, Failure> {
     Ok(Remembered { bundle, cluster, payload, host_keys, files, patches, opened })
 }
 
-fn failure(error: &archive::Error) -> Failure {
+/// An error of the archive, with what a person can do.
+pub fn failure(error: &archive::Error) -> Failure {
     Failure::because(error).maybe_hint(error.hint())
 }

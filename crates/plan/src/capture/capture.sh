@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # A snapshot of etcd, taken through this node's own member and proven before anything else is done with it:
 # restored in scratch, an etcd booted on it, its hash compared with that of every member. The snapshot goes to
-# standard output, what is known of it to standard error, one "key value" a line. Set: ADDRESS (of this node).
+# standard output, what is known of it to standard error, one "key value" a line. Set: CLIENT (address and client port of this node's).
 umask 077
 PATH=$PATH:/usr/local/bin:/usr/sbin:/sbin
 tls=/etc/kubernetes/pki/etcd
@@ -73,7 +73,7 @@ while :; do
 	wait $etcd 2>/dev/null || :
 	etcd=
 	[ -n "$proven" ] || refuse "the etcd that was booted on the snapshot tells no hash"
-	mine=$(printf '%s\n' "$live" | grep -F "://$ADDRESS:" | cut -d' ' -f2-)
+	mine=$(printf '%s\n' "$live" | grep -F "://$CLIENT " | cut -d' ' -f2-)
 	if [ "${mine#* }" = "${proven#* }" ] || [ $tries -ge 4 ]; then break; fi
 done
 [ "$name" = /registry/namespaces/kube-system ] || refuse "the snapshot holds no namespace kube-system"

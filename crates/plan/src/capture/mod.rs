@@ -1,6 +1,7 @@
 //! Taking a snapshot of etcd: one script for the operator's connection and for a node's own timer, and what its
 //! facts say of the snapshot.
 
+use crate::kubeadm::host_port;
 use crate::parts::etcd::CTL;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -37,11 +38,8 @@ pub struct Captured {
 /// The script, for the node with this address, which has an etcd member. The snapshot comes on its standard output;
 /// its standard error is for [`Captured::read`].
 pub fn capture(address: IpAddr) -> Script {
-    let address = match address {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => format!("[{address}]"),
-    };
-    Script::new(format!("set -eu\n{}", include_str!("capture.sh"))).set("ADDRESS", &address)
+    let client = host_port(&address.to_string(), 2379);
+    Script::new(format!("set -eu\n{}", include_str!("capture.sh"))).set("CLIENT", &client)
 }
 
 /// When a control plane last took a snapshot: seconds since 1970 by its clock, 0 where none did. The key lies in

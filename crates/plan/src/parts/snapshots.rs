@@ -6,7 +6,6 @@
 
 use crate::{Context, TemplateError, secret, template};
 use inventory::Node;
-use pki::ExposeSecret as _;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -43,8 +42,7 @@ pub fn steps(context: &Context, node: &Node) -> Result<Vec<Step>, TemplateError>
     steps.push(Step::file(File::text(format!("{FOLDER}/settings.json"), settings.clone()).mode(0o600)));
     steps.push(Step::file(File::secret(format!("{FOLDER}/signing.key"), secret(&own.key))));
     for (name, text) in &snapshots.files {
-        let text = step::Secret::new(text.expose_secret());
-        steps.push(Step::file(File::secret(format!("{FOLDER}/{name}"), text)));
+        steps.push(Step::file(File::secret(format!("{FOLDER}/{name}"), secret(text))));
     }
     let members: Vec<String> = context.cluster.etcd_nodes().map(|node| node.address.to_string()).collect();
     let seconds = snapshots.every.as_secs();

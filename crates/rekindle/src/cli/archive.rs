@@ -98,15 +98,9 @@ pub enum ArchiveCommand {
 /// Which generation, and where it is booted.
 #[derive(Debug, Args)]
 pub struct Generation {
-    /// The inventory.
+    /// What opens the archive.
     #[command(flatten)]
-    pub file: InventoryFile,
-    /// An age identity that opens the archive; may be given more than once.
-    #[arg(long, value_name = "FILE", env = "REKINDLE_IDENTITY", value_delimiter = ':')]
-    pub identity: Vec<PathBuf>,
-    /// Believe the archive's root key although no `trust` line names it.
-    #[arg(long)]
-    pub trust_on_first_use: bool,
+    pub opening: Opening,
     /// The generation; the newest where none is named.
     pub generation: Option<String>,
     /// An etcd snapshot as a file instead: what `etcdctl snapshot save` wrote.

@@ -7,7 +7,6 @@ use super::export;
 use crate::cli::{ArchiveCommand, Opening};
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome, file_error};
-use crate::loaded::Loaded;
 use crate::report::{Reporter, bytes, duration};
 use crate::vault::{OpenedGeneration, Vault, generation_name};
 use archive::{Generation, Generations, SNAPSHOT_ENTRY, Signer};
@@ -30,8 +29,7 @@ pub async fn run(command: &ArchiveCommand, environment: &Environment, report: &R
         }
         ArchiveCommand::Recipients(command) => recipients::run(command, environment, report),
         ArchiveCommand::Prune { opening, yes } => {
-            let loaded = Loaded::read(&opening.file.inventory, report)?;
-            let vault = Vault::new(&loaded, &opening.identity, opening.trust_on_first_use, environment)?;
+            let (loaded, vault) = Vault::of(opening, environment, report)?;
             prune::run(&vault, loaded.cluster().archive.keep, *yes, environment, report)
         }
         ArchiveCommand::Extract { opening, generation, name, all, to } => {
@@ -44,8 +42,7 @@ pub async fn run(command: &ArchiveCommand, environment: &Environment, report: &R
 }
 
 fn vault(opening: &Opening, environment: &Environment, report: &Reporter) -> Result<Vault, Failure> {
-    let loaded = Loaded::read(&opening.file.inventory, report)?;
-    Vault::new(&loaded, &opening.identity, opening.trust_on_first_use, environment)
+    Vault::of(opening, environment, report).map(|(_, vault)| vault)
 }
 
 fn list(vault: &Vault, report: &Reporter) -> Outcome {

@@ -23,14 +23,7 @@ pub async fn run(args: &cli::Kubectl, environment: &Environment, report: &Report
         }
     };
     report.settle();
-    let mut take = |pipe, bytes: &[u8]| {
-        let written = match pipe {
-            Pipe::Out => whole(&mut std::io::stdout(), bytes),
-            Pipe::Err => whole(&mut std::io::stderr(), bytes),
-        };
-        if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    };
-    let status = engine::stream(&session.hosts, &on, &script(&args.arguments), input, &mut take).await;
+    let status = engine::stream(&session.hosts, &on, &script(&args.arguments), input, &mut hand_on).await;
     status.map_err(|error| Failure::because(&error).maybe_hint(error.hint()).exit(Exit::Unknown))
 }
 
@@ -71,6 +64,15 @@ fn reads(arguments: &[String]) -> Reads {
 fn standard_input() -> std::io::Result<Rest> {
     let own = std::io::stdin().as_fd().try_clone_to_owned()?;
     Ok(Box::new(tokio::fs::File::from_std(own.into())))
+}
+
+/// Gives a piece of kubectl's output to our own reader; ends the run where that one is gone.
+pub fn hand_on(pipe: Pipe, bytes: &[u8]) -> ControlFlow<()> {
+    let written = match pipe {
+        Pipe::Out => whole(&mut std::io::stdout(), bytes),
+        Pipe::Err => whole(&mut std::io::stderr(), bytes),
+    };
+    if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }
 
 fn whole(to: &mut dyn Write, bytes: &[u8]) -> std::io::Result<()> {

@@ -44,7 +44,7 @@ pub async fn run(args: &cli::Up, environment: &Environment, report: &Reporter) -
                 let (sealed, _) = ready.seal(environment)?;
                 // And the run that made the last change may have been killed before its end.
                 let generation = match ready.session.any_control_plane() {
-                    Ok(on) => first_generation(&ready, &on, environment, report).await.transpose()?,
+                    Ok(on) => first_generation(&ready, &on, environment, report).await?,
                     Err(_) => None,
                 };
                 return Ok(ready.unchanged(&sealed, generation.as_ref(), started, report));

@@ -30,22 +30,19 @@ pub fn for_nodes(
             files.insert(name.clone(), text.into());
             Ok(name)
         };
-        match (&one.place, &one.credentials) {
+        let (bucket, credentials) = match (&one.place, &one.credentials) {
             (Place::S3(bucket), Some(Credentials::File(path))) => {
-                let credentials = Some(lay(path, format!("credentials-{i}"))?);
-                let ca = bucket.ca.as_ref().map(|path| lay(path, format!("ca-{i}.crt"))).transpose()?;
-                to.push(place(one, bucket, ca, credentials));
+                (bucket, Some(lay(path, format!("credentials-{i}"))?))
             }
-            (Place::S3(bucket), Some(Credentials::Instance)) => {
-                let ca = bucket.ca.as_ref().map(|path| lay(path, format!("ca-{i}.crt"))).transpose()?;
-                to.push(place(one, bucket, ca, None));
-            }
+            (Place::S3(bucket), Some(Credentials::Instance)) => (bucket, None),
             _ => {
                 return Err(Failure::refused(format!("{}: nodes cannot write there", one.url())).hint(
                     "nodes write buckets of S3, with `credentials = { file = … }` or `\"instance\"`; from = \"operator\" leaves it to you",
                 ));
             }
-        }
+        };
+        let ca = bucket.ca.as_ref().map(|path| lay(path, format!("ca-{i}.crt"))).transpose()?;
+        to.push(place(one, bucket, ca, credentials));
     }
     if to.is_empty() {
         return Ok(None);

@@ -13,7 +13,8 @@ use crate::cli::NodeCommand;
 use crate::failure::{Exit, Failure, Outcome, file_error};
 use crate::receive::{self, Receiving};
 use crate::report::{Reporter, bytes, duration};
-use archive::{IdentityManifest, Level, Proof, Secret, SigningKey, Trust};
+use crate::vault::{self, failure};
+use archive::{IdentityManifest, Level, Secret, SigningKey, Trust};
 use engine::{Hosts, Options, Target};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -168,21 +169,18 @@ fn publish(
     let key = SigningKey::parse(&Secret::new(key)).map_err(|error| failure(&error))?;
     let published =
         archive.publish_snapshot(Path::new(SPOOL), &key, trust).map_err(|error| failure(&error))?;
-    let name = crate::vault::published_name(&published);
+    let name = vault::published_name(&published);
     let mut missing: Vec<String> =
         published.failed.iter().map(|debt| format!("{}: {}", debt.at, debt.why)).collect();
     if tried.doubts.is_empty() {
-        let run: String = tried.when.chars().filter(char::is_ascii_digit).collect();
-        let proof = Proof {
-            by: settings.node.clone(),
+        let tried = vault::Tried {
             level: Level::L3,
-            manifest: published.id,
-            run: format!("l3-{run}"),
+            by: settings.node.clone(),
+            when: tried.when,
             seconds: tried.seconds,
             what: tried.figures,
-            when: tried.when,
         };
-        archive.prove(&proof, &key, trust).map_err(|error| failure(&error))?;
+        archive.prove(&tried.proof(&published.id), &key, trust).map_err(|error| failure(&error))?;
         report.say(format!("generation {name}: proven, at {}", published.proven.join(", ")));
     } else {
         missing.extend(tried.doubts.into_iter().map(|doubt| format!("{name}: not proven: {doubt}")));
@@ -227,8 +225,4 @@ fn open_to_all(folder: &Path) -> Result<(), Failure> {
         set(&entry.map_err(failed)?.path(), 0o644).map_err(failed)?;
     }
     Ok(())
-}
-
-fn failure(error: &archive::Error) -> Failure {
-    Failure::because(error).maybe_hint(error.hint())
 }

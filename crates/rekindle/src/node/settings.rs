@@ -2,6 +2,7 @@
 //! files beside it.
 
 use crate::failure::{Exit, Failure, file_error};
+use crate::vault::failure;
 use archive::{Archive, Credentials, Destination, RootPublic, S3, S3Settings, Trust};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -71,12 +72,12 @@ impl Settings {
             Ok(Box::new(S3::new(&settings).map_err(|error| Failure::because(&error))?))
         };
         let places = self.to.iter().map(open).collect::<Result<_, _>>()?;
-        Archive::at(places).map_err(|error| super::failure(&error))
+        Archive::at(places).map_err(|error| failure(&error))
     }
 
     /// The root public key.
     pub fn root(&self) -> Result<RootPublic, Failure> {
-        self.root.parse().map_err(|error| super::failure(&error).exit(Exit::Bug))
+        self.root.parse().map_err(|error| failure(&error).exit(Exit::Bug))
     }
 
     /// By what the archive is judged.

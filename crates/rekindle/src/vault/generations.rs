@@ -1,12 +1,12 @@
 //! What a command does with generations: publish, prove, choose and open one.
 
-use super::{Remembered, Vault, failure, remembered};
+use super::{Remembered, Vault, failure, remembered, root_key};
 use crate::failure::Failure;
 use archive::{
     Generation, Generations, IdentityManifest, Level, ManifestId, OpenedSnapshot, Proof, Pruned, Published,
-    Retention, RootKey, Secret, Stamp, Trust,
+    Retention, RootKey, Stamp, Trust,
 };
-use pki::{Bundle, ExposeSecret};
+use pki::Bundle;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
@@ -28,6 +28,17 @@ pub struct Tried {
     pub seconds: u64,
     /// Figures that anybody may know.
     pub what: BTreeMap<String, String>,
+}
+
+impl Tried {
+    /// The proof that it is of a generation.
+    pub fn proof(self, id: &ManifestId) -> Proof {
+        let Self { level, by, when, seconds, what } = self;
+        // One run a second and level is told apart, in the alphabet that a name has.
+        let run: String = when.chars().filter(char::is_ascii_digit).collect();
+        let run = format!("{}-{run}", level.to_string().to_lowercase());
+        Proof { by, level, manifest: *id, run, seconds, what, when }
+    }
 }
 
 /// A snapshot set and the identity set that it names, opened.
@@ -59,8 +70,7 @@ impl Vault {
 
     /// What a new generation is made with, once the bundle is sealed.
     pub fn signing(&self, bundle: &Bundle) -> Result<Signing, Failure> {
-        let key = Secret::new(bundle.root_key().expose_secret().as_bytes());
-        let key = RootKey::parse(&key).map_err(|error| failure(&error))?;
+        let key = RootKey::parse(&root_key(bundle)).map_err(|error| failure(&error))?;
         let root = key.public().map_err(|error| failure(&error))?;
         let manifest =
             self.archive.identity_manifest(&Trust::Anchor(root)).map_err(|error| failure(&error))?;
@@ -81,19 +91,16 @@ impl Vault {
 
     /// Notes what was proven of a generation.
     pub fn prove(&self, id: &ManifestId, tried: Tried, signing: &Signing) -> Result<(), Failure> {
-        let Tried { level, by, when, seconds, what } = tried;
-        // One run a second and level is told apart, in the alphabet that a name has.
-        let run: String = when.chars().filter(char::is_ascii_digit).collect();
-        let run = format!("{}-{run}", level.to_string().to_lowercase());
-        let proof = Proof { by, level, manifest: *id, run, seconds, what, when };
-        self.archive.prove(&proof, &signing.key, &signing.trust()).map(drop).map_err(|error| failure(&error))
+        self.archive
+            .prove(&tried.proof(id), &signing.key, &signing.trust())
+            .map(drop)
+            .map_err(|error| failure(&error))
     }
 
     /// Removes what `retention` says goes, signed with the root key of the newest identity set.
     pub fn prune(&self, retention: &Retention, stamp: &Stamp) -> Result<Pruned, Failure> {
         let remembered = self.open()?.ok_or_else(|| Failure::refused("there is no archive"))?;
-        let key = Secret::new(remembered.bundle.root_key().expose_secret().as_bytes());
-        self.archive.prune(retention, &key, stamp).map_err(|error| failure(&error))
+        self.archive.prune(retention, &root_key(&remembered.bundle), stamp).map_err(|error| failure(&error))
     }
 
     /// The generation whose name begins with `wanted`, or the newest.

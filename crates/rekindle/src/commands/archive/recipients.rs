@@ -4,7 +4,6 @@ use crate::cli::{Opening, RecipientsCommand};
 use crate::commands::up;
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome};
-use crate::loaded::Loaded;
 use crate::report::Reporter;
 use crate::vault::Vault;
 use archive::Recipient;
@@ -65,7 +64,6 @@ pub fn run(command: &RecipientsCommand, environment: &Environment, report: &Repo
 
 /// The vault, and whether the inventory names the recipients.
 fn open(opening: &Opening, environment: &Environment, report: &Reporter) -> Result<(Vault, bool), Failure> {
-    let loaded = Loaded::read(&opening.file.inventory, report)?;
-    let vault = Vault::new(&loaded, &opening.identity, opening.trust_on_first_use, environment)?;
+    let (loaded, vault) = Vault::of(opening, environment, report)?;
     Ok((vault, !loaded.cluster().archive.recipients.is_empty()))
 }

@@ -62,9 +62,8 @@ pub async fn conclude(
     complaints.extend(absent.iter().map(|(host, why)| format!("{host}: {why}")));
     let generation = first_generation(ready, &on, environment, report).await;
     match &generation {
-        Some(Ok(made)) => complaints.extend(made.complaints()),
-        Some(Err(failure)) => complaints.push(format!("no generation counts yet: {}", failure.message)),
-        None => {}
+        Ok(made) => complaints.extend(made.iter().flat_map(Made::complaints)),
+        Err(failure) => complaints.push(format!("no generation counts yet: {}", failure.message)),
     }
     let path = environment.config.join("kubeconfig").join(&cluster.name);
     let admin = kubeconfig::admin(&ready.session.loaded, &ready.bundle, None)?;
@@ -79,7 +78,7 @@ pub async fn conclude(
     {
         text.push_str(&format!("{:<20} {}\n", stage.name, duration(stage.took)));
     }
-    let made = generation.as_ref().and_then(|made| made.as_ref().ok());
+    let made = generation.as_ref().ok().and_then(Option::as_ref);
     if let Some(made) = made {
         text.push_str(&format!("{}\n", made.headline()));
     }
@@ -115,18 +114,14 @@ pub async fn first_generation(
     on: &HostId,
     environment: &Environment,
     report: &Reporter,
-) -> Option<Result<Made, Failure>> {
+) -> Result<Option<Made>, Failure> {
     let session = &ready.session;
-    let node = session.cluster().node(on.as_str())?;
-    let signing = match session.vault.signing(&ready.bundle) {
-        Ok(signing) => signing,
-        Err(failure) => return Some(Err(failure)),
-    };
-    match session.vault.has_counting(&signing) {
-        Ok(true) => None,
-        Ok(false) => Some(snapshot::take(session, &signing, node, environment, report).await),
-        Err(failure) => Some(Err(failure)),
+    let Some(node) = session.cluster().node(on.as_str()) else { return Ok(None) };
+    let signing = session.vault.signing(&ready.bundle)?;
+    if session.vault.has_counting(&signing)? {
+        return Ok(None);
     }
+    snapshot::take(session, &signing, node, environment, report).await.map(Some)
 }
 
 fn failed(ready: &Ready, done: &Report) -> Option<Failure> {
