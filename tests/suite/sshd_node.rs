@@ -45,6 +45,18 @@ pub struct SshdNode {
     written: String,
 }
 
+/// Whether sshd answers there. A connection alone says less: the port was reserved by a listener of ours, and a process
+/// that another thread is just about to start holds that one open for a moment.
+fn greets(port: u16) -> bool {
+    let greeting = || {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        let mut greeting = [0; 4];
+        std::io::Read::read_exact(&mut stream, &mut greeting).map(|()| greeting)
+    };
+    greeting().is_ok_and(|greeting: [u8; 4]| greeting == *b"SSH-")
+}
+
 impl SshdNode {
     /// Says why there are none, where that is so.
     pub fn can_run() -> bool {
@@ -85,7 +97,7 @@ impl SshdNode {
             .unwrap();
         let mut node = Self { name: name.to_owned(), port, folder, sshd, written: String::new() };
         let start = Instant::now();
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        while !greets(port) {
             assert!(start.elapsed() < Duration::from_secs(20), "{}", node.log());
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -1,6 +1,7 @@
 //! A real S3 server, `versitygw`, built from its Go module; what needs it is skipped where there is no `go`.
 
 use archive::{Credentials, S3, S3Settings};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -22,6 +23,20 @@ impl Drop for Server {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+}
+
+/// Whether a server answers there, whatever it says to a request without TLS. A connection alone says less: the port
+/// was reserved by a listener of ours, and a process that another thread is just about to start holds that one open
+/// for a moment.
+fn answers(address: SocketAddr) -> bool {
+    let answer = || {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+        // With TLS, the end of the connection is the answer.
+        stream.read(&mut [0])
+    };
+    answer().is_ok()
 }
 
 fn program() -> Option<&'static Path> {
@@ -71,7 +86,7 @@ impl Server {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
         let server = Self { address, folder, tls: tls.is_some(), child };
         for _ in 0..200 {
-            if TcpStream::connect(address).is_ok() {
+            if answers(address) {
                 return Some(server);
             }
             std::thread::sleep(Duration::from_millis(50));

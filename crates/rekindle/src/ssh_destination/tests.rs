@@ -15,6 +15,18 @@ struct Sshd {
     child: Child,
 }
 
+/// Whether sshd answers there. A connection alone says less: the port was reserved by a listener of ours, and a process
+/// that another thread is just about to start holds that one open for a moment.
+fn greets(port: u16) -> bool {
+    let greeting = || {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        let mut greeting = [0; 4];
+        std::io::Read::read_exact(&mut stream, &mut greeting).map(|()| greeting)
+    };
+    greeting().is_ok_and(|greeting: [u8; 4]| greeting == *b"SSH-")
+}
+
 impl Drop for Sshd {
     fn drop(&mut self) {
         self.child.kill().unwrap();
@@ -51,7 +63,7 @@ impl Sshd {
         let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let sshd = Self { folder, port, child };
         for _ in 0..100 {
-            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            if greets(port) {
                 return Some(sshd);
             }
             std::thread::sleep(Duration::from_millis(50));
