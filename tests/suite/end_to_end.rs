@@ -319,6 +319,8 @@ impl Stage {
         assert_eq!(nodes.lines().filter(|line| line.contains(" Ready ")).count(), 7, "{nodes}");
         let status = self.cluster.run("status").expect(0).result();
         assert_eq!(status["health"]["members"].as_array().unwrap().len(), 5);
+        // A Node is Ready before its kube-proxy runs.
+        self.cluster.kubectl("-n kube-system rollout status daemonset/kube-proxy --timeout=120s");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The archive of one cluster as a command uses it: where it is, who can open it, what is sealed into it.
 
 mod generations;
+mod trust_note;
 
 use crate::cli::Opening;
 use crate::destinations::destination;
@@ -9,14 +10,15 @@ use crate::failure::{Failure, chain, file_error};
 use crate::loaded::{Loaded, LocalFiles};
 use crate::report::Reporter;
 use archive::{
-    Archive, Delegation, Identities, MAY_PROOF, MAY_SNAPSHOT, NewIdentity, Opened, Recipient, RootKey,
-    RootPublic, Sealed, Sealing, Secret, Stamp, Standing, Trust,
+    Archive, Delegation, Identities, MAY_PROOF, MAY_SNAPSHOT, NewIdentity, Opened, Recipient, Sealed,
+    Sealing, Secret, Stamp, Standing, Trust,
 };
 use pki::{Bundle, Ca, ExposeSecret};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use generations::{OpenedGeneration, Signing, Tried};
+use trust_note::{note_trust, noted_trust};
 
 /// How a person calls a generation.
 pub fn generation_name(one: &archive::Generation) -> String {
@@ -315,33 +317,6 @@ fn own_recipient(path: &Path) -> Result<Recipient, Failure> {
             .hint("write the recipient into the inventory: recipients = [\"age1…\"] under [archive]")
     })?;
     public.trim().parse().map_err(|error: archive::Error| failure(&error))
-}
-
-/// Where this machine notes that it made an archive of this root key for that cluster, until the inventory's `trust` line says
-/// it. A cache: without it, the line or `--trust-on-first-use` is asked for. One file a key, since of two that begin
-/// at the same time neither knows yet whose archive it will be.
-fn trust_note(environment: &Environment, loaded: &Loaded, root: &RootPublic) -> PathBuf {
-    let whose = format!("{}\n{}\n{root}", loaded.folder.display(), loaded.cluster().name);
-    environment.state.join("trust").join(step::Digest::of(whose.as_bytes()).hex())
-}
-
-/// The root key that signs what lies there, where this machine noted it.
-fn noted_trust(archive: &Archive, environment: &Environment, loaded: &Loaded) -> Option<RootPublic> {
-    match archive.state(&Trust::FirstUse) {
-        Ok(Standing::Holds(holding)) => {
-            trust_note(environment, loaded, &holding.root).exists().then_some(holding.root)
-        }
-        _ => None,
-    }
-}
-
-/// Notes the root key of an archive that is about to be made: whoever is killed right after finds his own again.
-fn note_trust(environment: &Environment, loaded: &Loaded, bundle: &Bundle) -> Result<(), Failure> {
-    let root =
-        RootKey::parse(&root_key(bundle)).and_then(|key| key.public()).map_err(|error| failure(&error))?;
-    let path = trust_note(environment, loaded, &root);
-    let write = environment.write(&path, format!("{root}\n").as_bytes(), 0o600);
-    write.map_err(|error| file_error("cannot be written", &path, &error))
 }
 
 fn public_keys(bundle: &Bundle) -> Result<BTreeMap<String, archive::Digest>, Failure> {
