@@ -6,6 +6,8 @@ mod networks;
 mod nodes;
 mod paths;
 
+pub use paths::is_laid;
+
 use crate::Cluster;
 use crate::document::Document;
 use crate::lower::Places;

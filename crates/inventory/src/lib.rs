@@ -28,6 +28,7 @@ mod keep;
 mod schema;
 
 pub use change::{Key, KeyChange, Kind, changes};
+pub use check::is_laid;
 pub use cluster::*;
 pub use effective::effective;
 pub use error::{Mistake, Mistakes, Severity};

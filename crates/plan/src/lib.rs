@@ -7,9 +7,11 @@
 pub mod ask;
 pub mod capture;
 pub mod drill;
+pub mod encryption;
 pub mod export;
 pub mod kubeadm;
 mod parts;
+pub mod patches;
 mod payload;
 mod render;
 mod running;

@@ -30,6 +30,8 @@ pub struct LocalFiles {
     pub files: BTreeMap<String, pki::Secret>,
     /// kubeadm patches by file name.
     pub patches: BTreeMap<String, String>,
+    /// The keys of the encryption at rest: provider and name → sha256 of the key.
+    pub encryption_keys: BTreeMap<String, step::Digest>,
     /// The user's own CA.
     pub own_ca: Option<pki::OwnCa>,
 }
@@ -73,11 +75,38 @@ impl Loaded {
         for (name, path) in &cluster.kubeadm.patches {
             local.patches.insert(name.clone(), read(path)?);
         }
+        if let Some(path) = plan::encryption::path(cluster)
+            && let Some(text) = local.files.get(path)
+        {
+            local.encryption_keys =
+                plan::encryption::keys(path, text).map_err(|error| Failure::because(&error))?;
+        }
+        local.nothing_is_missed()?;
         if let Some(own) = &cluster.pki.own_ca {
             local.own_ca =
                 Some(pki::OwnCa { certificate: read(&own.certificate)?, key: read(&own.key)?.into() });
         }
         Ok(local)
+    }
+}
+
+impl LocalFiles {
+    /// What a patch names on the control planes must be known, so that the archive holds it.
+    fn nothing_is_missed(&self) -> Result<(), Failure> {
+        let laid = |path: &str| {
+            let folder = format!("{}/", path.trim_end_matches('/'));
+            inventory::is_laid(path)
+                || self.files.keys().any(|file| *file == path || file.starts_with(&folder))
+        };
+        for (name, patch) in &self.patches {
+            if let Some(path) = plan::patches::paths(patch).into_iter().find(|path| !laid(path)) {
+                return Err(Failure::refused(format!(
+                    "the patch {name} names {path} on the control planes, which would be in no archive"
+                ))
+                .hint(format!("[kubeadm.files]\n\"{path}\" = \"the-file-here\"")));
+            }
+        }
+        Ok(())
     }
 }
 

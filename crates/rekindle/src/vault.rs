@@ -1,5 +1,6 @@
 //! The archive of one cluster as a command uses it: where it is, who can open it, what is sealed into it.
 
+mod contents;
 mod generations;
 mod trust_note;
 
@@ -7,16 +8,19 @@ use crate::cli::Opening;
 use crate::destinations::destination;
 use crate::environment::Environment;
 use crate::failure::{Failure, chain, file_error};
-use crate::loaded::{Loaded, LocalFiles};
+use crate::loaded::Loaded;
 use crate::report::Reporter;
 use archive::{
-    Archive, Delegation, Identities, MAY_PROOF, MAY_SNAPSHOT, NewIdentity, Opened, Recipient, Sealed,
-    Sealing, Secret, Stamp, Standing, Trust,
+    Archive, Identities, NewIdentity, Opened, Recipient, Sealed, Sealing, Secret, Stamp, Standing, Trust,
 };
-use pki::{Bundle, Ca, ExposeSecret};
+use pki::{Bundle, ExposeSecret};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use contents::Contents;
+use contents::{
+    FILES, HOST_KEYS, INVENTORY, PATCHES, PAYLOAD, delegations, encryption_keys, entries, public_keys,
+};
 pub use generations::{OpenedGeneration, Signing, Tried};
 use trust_note::{note_trust, noted_trust};
 
@@ -29,13 +33,6 @@ pub fn generation_name(one: &archive::Generation) -> String {
 pub fn published_name(one: &archive::Published) -> String {
     generations::name(one.epoch, one.revision, &one.id)
 }
-
-/// Logical names of what is sealed beside the bundle.
-const INVENTORY: &str = "inventory.toml";
-const PAYLOAD: &str = "payload.json";
-const HOST_KEYS: &str = "host-keys.json";
-const FILES: &str = "files/";
-const PATCHES: &str = "patches/";
 
 /// The archive of an inventory, before anything is known of it.
 pub struct Vault {
@@ -70,22 +67,6 @@ pub struct Recipients {
     pub all: Vec<Recipient>,
     /// Where the identity lies that was made just now, if one was.
     pub minted: Option<PathBuf>,
-}
-
-/// What is to be sealed.
-pub struct Contents<'a> {
-    /// CAs, keys, identifiers.
-    pub bundle: &'a Bundle,
-    /// The inventory and its text.
-    pub loaded: &'a Loaded,
-    /// The files that it names.
-    pub local: &'a LocalFiles,
-    /// Programs and images.
-    pub payload: &'a plan::Payload,
-    /// Host keys by node.
-    pub host_keys: &'a BTreeMap<String, String>,
-    /// Whether its etcd has a quorum, or had one.
-    pub born: bool,
 }
 
 impl Remembered {
@@ -235,7 +216,7 @@ impl Vault {
             cluster: &archive::Cluster { name: cluster.name.clone(), uid: bundle.uid().to_owned() },
             kubernetes: &cluster.kubernetes.to_string(),
             public_keys: &public_keys(bundle)?,
-            encryption_keys: &BTreeMap::new(),
+            encryption_keys: &encryption_keys(contents.local)?,
             entries: &entries(contents),
             facts: &BTreeMap::new(),
             delegations: &delegations(bundle, previous),
@@ -295,19 +276,6 @@ fn root_key(bundle: &Bundle) -> Secret {
     Secret::new(bundle.root_key().expose_secret().as_bytes())
 }
 
-/// Each control plane may add snapshots, and say what it proved of its own.
-fn delegations(bundle: &Bundle, previous: Option<&Remembered>) -> Vec<Delegation> {
-    let epoch = previous.map_or(1, |remembered| remembered.opened.holding.epoch);
-    let own = bundle.delegated().iter();
-    own.map(|(node, own)| Delegation {
-        epoch,
-        key: own.public.into(),
-        may: vec![MAY_PROOF.into(), MAY_SNAPSHOT.into()],
-        node: node.clone(),
-    })
-    .collect()
-}
-
 /// The public half of an identity, which age-keygen's own comment names.
 fn own_recipient(path: &Path) -> Result<Recipient, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| file_error("cannot be read", path, &error))?;
@@ -317,46 +285,6 @@ fn own_recipient(path: &Path) -> Result<Recipient, Failure> {
             .hint("write the recipient into the inventory: recipients = [\"age1…\"] under [archive]")
     })?;
     public.trim().parse().map_err(|error: archive::Error| failure(&error))
-}
-
-fn public_keys(bundle: &Bundle) -> Result<BTreeMap<String, archive::Digest>, Failure> {
-    let digest = |hash: &str| {
-        let hex = hash.strip_prefix("sha256:").unwrap_or(hash);
-        hex.parse::<archive::Digest>()
-            .map_err(|error| Failure::refused(format!("public key hash {hash}: {error}")))
-    };
-    let mut keys = BTreeMap::new();
-    for (name, ca) in [("ca", Ca::Cluster), ("front-proxy-ca", Ca::FrontProxy), ("etcd/ca", Ca::Etcd)] {
-        keys.insert(name.to_owned(), digest(bundle.authority(ca).public_key_hash())?);
-    }
-    keys.insert("sa".to_owned(), digest(bundle.sa_hash())?);
-    Ok(keys)
-}
-
-fn entries(contents: &Contents) -> BTreeMap<String, Secret> {
-    let secret = |text: &pki::Secret| Secret::new(text.expose_secret().as_bytes());
-    let mut entries: BTreeMap<String, Secret> =
-        contents.bundle.entries().iter().map(|(name, text)| (name.clone(), secret(text))).collect();
-    entries.insert(INVENTORY.into(), Secret::new(without_trust(&contents.loaded.text)));
-    // Maps of strings and lists of digests: they serialize.
-    entries.insert(PAYLOAD.into(), Secret::new(serde_json::to_vec(contents.payload).unwrap_or_default()));
-    entries.insert(HOST_KEYS.into(), Secret::new(serde_json::to_vec(contents.host_keys).unwrap_or_default()));
-    for (path, text) in &contents.local.files {
-        entries.insert(format!("{FILES}{}", path.trim_start_matches('/')), secret(text));
-    }
-    for (name, text) in &contents.local.patches {
-        entries.insert(format!("{PATCHES}{name}"), Secret::new(text.as_bytes()));
-    }
-    entries
-}
-
-/// The inventory without its `trust` line, which says nothing that the archive does not know, and which comes
-/// after the first seal: adding it makes no new generation.
-fn without_trust(text: &str) -> String {
-    let is_trust = |line: &&str| {
-        line.trim_start().strip_prefix("trust").is_some_and(|rest| rest.trim_start().starts_with('='))
-    };
-    text.split_inclusive('\n').filter(|line| !is_trust(line)).collect()
 }
 
 fn remembered(opened: Opened) -> Result<Remembered, Failure> {

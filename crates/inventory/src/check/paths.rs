@@ -95,7 +95,8 @@ fn paths(value: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn is_laid(path: &str) -> bool {
+/// Whether something lies at this path of every control plane, or is mounted there, without the inventory saying so.
+pub fn is_laid(path: &str) -> bool {
     let under = |directory: &str| {
         path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
