@@ -1,6 +1,7 @@
 //! A running cluster's snapshot, booted by its own Kubernetes on this machine: proven, asked, exported; and what can't
 //! be read is named.
 
+use crate::encryption;
 use crate::lab_cluster::{KUBECTL, LabCluster};
 use crate::program::Run;
 use std::path::Path;
@@ -27,6 +28,10 @@ pub fn the_past_boots_and_answers(cluster: &LabCluster) {
         |object: &str| cluster.on("cp1", &format!("{KUBECTL} apply -f - <<'END'\n{object}\nEND\n")).is_ok();
     assert!(apply(OBJECTS));
     cluster.eventually("a custom resource is taken", Duration::from_secs(30), || apply(WIDGET));
+    let stored =
+        cluster.must("cp1", &format!("{ETCDCTL} get /registry/secrets/past/gold --print-value-only"));
+    assert!(stored.starts_with("k8s:enc:secretbox:v1:first:"), "encrypted at rest");
+    assert!(encryption::is_told_by_the_archive(cluster));
     let folder = tempfile::tempdir().unwrap();
     let [good, strange] = ["good.db", "strange.db"].map(|name| folder.path().join(name));
     snapshot(cluster, &good);

@@ -6,7 +6,7 @@
 use crate::host_traces::Traces;
 use crate::lab_cluster::{KUBECTL, LabCluster};
 use crate::program::{Program, Run, with_labs};
-use crate::{drill, sealed};
+use crate::{before_touch, drill, encryption, sealed};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ fn a_cluster_from_nothing_to_nothing() {
 }
 
 fn play(stage: &Stage) {
-    let acts: [(&str, Act); 14] = [
+    let acts: [(&str, Act); 15] = [
         ("all nodes are Ready", Stage::all_nodes_are_ready_and_no_pod_is_on_a_control_plane),
         ("a Service answers by its name", Stage::a_service_answers_by_its_name_from_another_node),
         ("a second up changes nothing", Stage::a_second_up_changes_nothing),
@@ -42,6 +42,9 @@ fn play(stage: &Stage) {
         }),
         ("another machine", Stage::another_machine_needs_inventory_archive_and_identity_only),
         ("plan changes nothing", Stage::plan_shows_and_changes_nothing),
+        ("sealed before it is changed", |stage| {
+            before_touch::a_cluster_is_sealed_before_it_is_changed(&stage.cluster)
+        }),
         ("a flag is rolled out", Stage::a_flag_is_rolled_out_one_by_one),
         ("nobody's change is rolled back", Stage::nobodys_change_is_rolled_back),
         ("a killed control plane comes back", Stage::a_killed_control_plane_comes_back),
@@ -63,6 +66,7 @@ impl Stage {
         let foreign = ["--foreign-host-name", "w1=a-machine-of-another-name"];
         let options = [&["--control-planes", "5", "--workers", "2"][..], &foreign].concat();
         let cluster = LabCluster::machines(program, NAME, &options, &["cp4", "cp5", "w2"]);
+        encryption::at_rest(&cluster);
         let mut stage = Self { cluster, trust: String::new() };
         // As soon as the API answers, and long before every node is there.
         let first = std::thread::scope(|scope| {
@@ -176,7 +180,9 @@ impl Stage {
     }
 
     fn a_flag_is_rolled_out_one_by_one(&self) {
-        self.cluster.edit(|text| format!("{text}\n[kubeadm.api-server]\nevent-ttl = \"2h0m0s\"\n"));
+        self.cluster.edit(|text| {
+            text.replace("[kubeadm.api-server]\n", "[kubeadm.api-server]\nevent-ttl = \"2h0m0s\"\n")
+        });
         let run = self.up().expect(0);
         // Never two apiservers at once: the next lane starts when the one before has ended.
         let lanes: Vec<String> = run

@@ -5,9 +5,13 @@ mod bad_hosts;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod before_touch;
+#[cfg(test)]
 mod bucket;
 #[cfg(test)]
 mod drill;
+#[cfg(test)]
+mod encryption;
 #[cfg(test)]
 mod end_to_end;
 #[cfg(test)]

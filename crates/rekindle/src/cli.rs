@@ -165,6 +165,9 @@ pub struct Up {
     /// Put back what somebody else changed since our last write.
     #[arg(long)]
     pub overwrite: bool,
+    /// Change a cluster that stands without sealing its etcd before.
+    #[arg(long)]
+    pub without_snapshot: bool,
 }
 
 /// `plan`.

@@ -71,6 +71,7 @@ fn up_args(path: &Path) -> cli::Up {
             sudo_password_file: None,
         },
         overwrite: false,
+        without_snapshot: false,
     }
 }
 

@@ -81,17 +81,21 @@ pub async fn take(
     Ok(Made { published, captured, spooled, node: node.name.clone(), doubts })
 }
 
-/// The named control plane, or the first that has an etcd member with a quorum behind it.
-fn choose<'s>(session: &'s Session, named: Option<&str>) -> Result<&'s Node, Failure> {
-    let serves = |node: &&Node| {
+/// The nodes whose etcd member answered with a quorum behind it.
+pub fn members(session: &Session) -> impl Iterator<Item = &Node> {
+    session.cluster().etcd_nodes().filter(|node| {
         let host = HostId::new(&node.name);
         session.answers.get(&host).is_some_and(|answer| answer.today.members.is_some())
-    };
+    })
+}
+
+/// The named control plane, or the first that has an etcd member with a quorum behind it.
+fn choose<'s>(session: &'s Session, named: Option<&str>) -> Result<&'s Node, Failure> {
     if let Some(name) = named {
         let node = session.cluster().etcd_nodes().find(|node| node.name == name);
         return node.ok_or_else(|| Failure::refused(format!("{name}: no node with etcd has this name")));
     }
-    session.cluster().etcd_nodes().find(serves).ok_or_else(|| {
+    members(session).next().ok_or_else(|| {
         session.with_absent(
             Failure::refused("no etcd member answers with a quorum behind it")
                 .exit(Exit::Unknown)
@@ -101,6 +105,11 @@ fn choose<'s>(session: &'s Session, named: Option<&str>) -> Result<&'s Node, Fai
 }
 
 impl Made {
+    /// Whether it counts, if a destination has it.
+    pub fn is_proven(&self) -> bool {
+        self.doubts.is_empty()
+    }
+
     /// What is missing: doubts, and destinations that do not have it.
     pub fn complaints(&self) -> Vec<String> {
         let debts = self.published.failed.iter().map(|debt| format!("{}: {}", debt.at, debt.why));
@@ -116,7 +125,7 @@ impl Made {
     /// What was made, in one line.
     pub fn headline(&self) -> String {
         let Self { published, captured, spooled, node, .. } = self;
-        let proven = if self.doubts.is_empty() {
+        let proven = if self.is_proven() {
             format!(
                 "restored and booted on {node}, {} keys, the same hash as {} members",
                 captured.keys,
@@ -140,7 +149,7 @@ impl Made {
         json!({
             "generation": published_name(&self.published), "epoch": self.published.epoch, "revision": self.captured.revision,
             "keys": self.captured.keys, "size": self.spooled.size, "encrypted": self.spooled.ciphertext,
-            "node": self.node, "proven": self.doubts.is_empty(), "doubts": self.doubts,
+            "node": self.node, "proven": self.is_proven(), "doubts": self.doubts,
             "at": self.published.proven, "complaints": self.complaints(),
         })
     }

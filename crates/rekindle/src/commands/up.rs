@@ -1,5 +1,6 @@
 //! `up`: the whole line. Inventory, archive, survey; then mint or open, seal, and run the plan.
 
+mod before_touch;
 mod judge;
 mod summary;
 
@@ -53,6 +54,11 @@ pub async fn run(args: &cli::Up, environment: &Environment, report: &Reporter) -
         }
     };
     ready.bring_files(preview.as_ref(), environment, report).await?;
+    if ready.growth == Growth::Added && !args.without_snapshot {
+        // It names the identity set of the cluster as it is, not as it will be.
+        let made = before_touch::generation(&ready, environment, report).await?;
+        made.iter().for_each(|made| report.say(made.words()));
+    }
     let (sealed, recipients) = ready.seal(environment)?;
     report.say(sealed_words(&sealed));
     let own = ready.own.take();
@@ -244,6 +250,7 @@ impl Ready {
             local: &self.local,
             payload: &self.payload,
             host_keys: &self.host_keys,
+            cgroups: Cgroups::of(self.session.cluster(), &self.session.answers),
             born: self.is_born(),
         };
         let stamp = stamp(&created, environment);

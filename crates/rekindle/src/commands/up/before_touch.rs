@@ -1,0 +1,45 @@
+//! Before a cluster that stands is changed, its etcd is sealed: as it is now, from the first member that gives a
+//! snapshot that can be proven.
+
+use super::Ready;
+use crate::commands::snapshot::{self, Made};
+use crate::environment::Environment;
+use crate::failure::{Exit, Failure};
+use crate::report::Reporter;
+
+/// Makes a generation, from one member after the other until one is proven; else the best that there was. `None` where
+/// nothing is to be lost yet: the run that made the cluster never came to its first generation.
+///
+/// # Errors
+/// Why each member gave none; then nothing was changed.
+pub async fn generation(
+    ready: &Ready,
+    environment: &Environment,
+    report: &Reporter,
+) -> Result<Option<Made>, Failure> {
+    let session = &ready.session;
+    let signing = session.vault.signing(&ready.bundle)?;
+    let mut unproven = None;
+    let mut refusals = Vec::new();
+    for node in snapshot::members(session) {
+        match snapshot::take(session, &signing, node, environment, report).await {
+            Ok(made) if made.is_proven() => return Ok(Some(made)),
+            Ok(made) => unproven = unproven.or(Some(made)),
+            Err(failure) => refusals.push(failure.message),
+        }
+    }
+    if unproven.is_some() {
+        return Ok(unproven);
+    }
+    let why = refusals.join("\n");
+    if !session.vault.has_counting(&signing)? {
+        report.say(format!("no generation counts yet: {why}"));
+        return Ok(None);
+    }
+    let failure = Failure::refused(format!(
+        "nothing was changed, since no member of etcd can be sealed before:\n{why}"
+    ));
+    Err(failure.exit(Exit::Refused).hint(
+        "mend that; or say `--without-snapshot`: what happened since the newest generation is then nowhere but on the nodes",
+    ))
+}
