@@ -6,7 +6,7 @@
 use crate::host_traces::Traces;
 use crate::lab_cluster::{KUBECTL, LabCluster};
 use crate::program::{Program, Run, with_labs};
-use crate::{before_touch, drill, encryption, sealed};
+use crate::{before_touch, by_hand, drill, encryption, sealed};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ fn a_cluster_from_nothing_to_nothing() {
 }
 
 fn play(stage: &Stage) {
-    let acts: [(&str, Act); 15] = [
+    let acts: [(&str, Act); 16] = [
         ("all nodes are Ready", Stage::all_nodes_are_ready_and_no_pod_is_on_a_control_plane),
         ("a Service answers by its name", Stage::a_service_answers_by_its_name_from_another_node),
         ("a second up changes nothing", Stage::a_second_up_changes_nothing),
@@ -44,6 +44,9 @@ fn play(stage: &Stage) {
         ("plan changes nothing", Stage::plan_shows_and_changes_nothing),
         ("sealed before it is changed", |stage| {
             before_touch::a_cluster_is_sealed_before_it_is_changed(&stage.cluster)
+        }),
+        ("opened by hand", |stage| {
+            by_hand::the_archive_opens_and_its_snapshot_restores(&stage.cluster);
         }),
         ("a flag is rolled out", Stage::a_flag_is_rolled_out_one_by_one),
         ("nobody's change is rolled back", Stage::nobodys_change_is_rolled_back),

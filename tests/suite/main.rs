@@ -9,6 +9,8 @@ mod before_touch;
 #[cfg(test)]
 mod bucket;
 #[cfg(test)]
+mod by_hand;
+#[cfg(test)]
 mod drill;
 #[cfg(test)]
 mod encryption;
