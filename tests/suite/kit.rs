@@ -98,6 +98,7 @@ impl Site {
         let manifest = archive.identity_manifest(&self.trust()).unwrap();
         let identity = IdentityManifest::read(&manifest, &key.public().unwrap()).unwrap();
         let to = self.path(&format!("spool-{revision}"));
+        let held = format!("what etcd held at {revision}");
         let capture = Capture {
             identity: &identity,
             revision,
@@ -107,7 +108,7 @@ impl Site {
             rekindle: STAMP.rekindle,
             entries: &BTreeMap::new(),
             facts: &BTreeMap::new(),
-            snapshot: &mut format!("what etcd held at {revision}").as_bytes(),
+            snapshot: &mut held.as_bytes(),
         };
         spool(capture, &to).unwrap();
         let id = archive.publish_snapshot(&to, &key, &self.trust()).unwrap().id;
@@ -140,7 +141,7 @@ impl Site {
     /// The kit, and its text.
     fn kit(&self) -> (PathBuf, String) {
         let path = self.path("kit.txt");
-        self.on(&["archive", "kit", "--to"]).arg(&path).expect(0);
+        self.on(&["archive", "kit"]).arg("--to").arg(&path).expect(0);
         let text = std::fs::read_to_string(&path).unwrap();
         (path, text)
     }
@@ -168,7 +169,7 @@ fn a_kit_stands_for_the_inventory() {
     let (path, text) = site.kit();
     assert!(text.contains(&site.words()) && text.contains(&site.identity.recipient.to_string()), "{text}");
     assert!(text.lines().count() <= 60 && text.lines().all(|line| line.chars().count() <= 84), "{text}");
-    says(&site.on(&["archive", "kit", "--to"]).arg(&path).expect(2), &["kit.txt: it is there already"]);
+    says(&site.on(&["archive", "kit"]).arg("--to").arg(&path).expect(2), &["kit.txt: it is there already"]);
 
     let listed = site.by_kit(&["archive", "list", "--output", "json"], &path).expect(0).result();
     assert_eq!(listed["generations"][0]["revision"], 100, "{listed}");
@@ -217,7 +218,7 @@ fn a_kit_that_is_not_of_this_archive_is_refused() {
         says(&site.by_kit(&["archive", "list"], &wrong).expect(2), &words);
     }
     // Both are given: they are of one archive, or nothing is done.
-    let both = |site: &Site| site.on(&["archive", "list", "--kit"]).arg(&path);
+    let both = |site: &Site| site.on(&["archive", "list"]).arg("--kit").arg(&path);
     both(&site).expect(0);
     says(&both(&other).expect(2), &["the root key is ed25519:", "in the inventory", "of two archives"]);
     let renamed = site.text.replace("\"prod\"", "\"shop\"");
@@ -371,7 +372,7 @@ pub fn the_kit_opens_it_from_nothing(cluster: &LabCluster) {
     let folder = tempfile::tempdir().unwrap();
     let on = |verb: &[&str]| cluster.program.run(verb).arg("-i").arg(&cluster.inventory);
     let kit = folder.path().join("kit.txt");
-    let written = on(&["archive", "kit", "--output", "json", "--to"]).arg(&kit).expect(0).result();
+    let written = on(&["archive", "kit", "--output", "json"]).arg("--to").arg(&kit).expect(0).result();
     let words = written["words"].as_str().unwrap();
     on(&["archive", "kit", "--confirm", "--words", "not these four words"]).expect(2);
     on(&["archive", "kit", "--confirm", "--words", words]).expect(0);
