@@ -6,7 +6,7 @@
 use crate::host_traces::Traces;
 use crate::lab_cluster::{KUBECTL, LabCluster};
 use crate::program::{Program, Run, with_labs};
-use crate::{before_touch, by_hand, drill, encryption, sealed};
+use crate::{before_touch, by_hand, drill, encryption, kit, sealed};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ fn a_cluster_from_nothing_to_nothing() {
 }
 
 fn play(stage: &Stage) {
-    let acts: [(&str, Act); 16] = [
+    let acts: &[(&str, Act)] = &[
         ("all nodes are Ready", Stage::all_nodes_are_ready_and_no_pod_is_on_a_control_plane),
         ("a Service answers by its name", Stage::a_service_answers_by_its_name_from_another_node),
         ("a second up changes nothing", Stage::a_second_up_changes_nothing),
@@ -40,6 +40,7 @@ fn play(stage: &Stage) {
         ("generations at several places", |stage| {
             sealed::generations_are_sealed_at_several_places(&stage.cluster)
         }),
+        ("the kit opens it from nothing", |stage| kit::the_kit_opens_it_from_nothing(&stage.cluster)),
         ("another machine", Stage::another_machine_needs_inventory_archive_and_identity_only),
         ("plan changes nothing", Stage::plan_shows_and_changes_nothing),
         ("sealed before it is changed", |stage| {

@@ -27,6 +27,8 @@ mod host_traces;
 #[cfg(test)]
 mod interrupted;
 #[cfg(test)]
+mod kit;
+#[cfg(test)]
 mod kubectl;
 #[cfg(test)]
 mod lab_cluster;

@@ -70,6 +70,8 @@ pub(crate) fn compose(sealing: &Sealing, key: &RootKey, place: Place) -> Result<
         delegations: delegations(sealing),
         encryption_keys: sealing.encryption_keys.clone(),
         epoch: place.epoch,
+        // Of the same root key, or there would be no previous set.
+        kit_confirmed: sealing.previous.and_then(|opened| opened.public.kit_confirmed.clone()),
         kubernetes: sealing.kubernetes.to_owned(),
         number: 1 + place.parents.values().max().copied().unwrap_or(0),
         objects: objects.into_iter().map(|(sha256, size)| Object { sha256, size }).collect(),

@@ -30,6 +30,7 @@ fn public() -> IdentityPublic {
         delegations: Vec::new(),
         encryption_keys: [("key1".to_owned(), Digest::of(b"key1"))].into(),
         epoch: 3,
+        kit_confirmed: None,
         kubernetes: "1.36.3".into(),
         number: 9_007_199_254_740_991,
         objects: objects.to_vec(),
@@ -51,6 +52,16 @@ fn a_manifest_of_version_1_has_these_bytes() {
     assert_eq!(manifest.name().to_string(), "gen/3-0-8e4117ad.json");
     let read = Manifest::read(&manifest.name(), &manifest.bytes, &key().public().unwrap());
     assert_eq!(read.unwrap().unwrap().public, public());
+}
+
+#[test]
+fn a_confirmed_kit_is_one_more_field() {
+    let confirmed = IdentityPublic { kit_confirmed: Some("2026-11-25T12:00:00Z".into()), ..public() };
+    let body = Body::new(KIND, &confirmed, key().public().unwrap()).unwrap();
+    let manifest = Manifest::sign(body, &key()).unwrap();
+    insta::assert_snapshot!("identity_with_kit", String::from_utf8(manifest.bytes.clone()).unwrap());
+    let read = Manifest::read(&manifest.name(), &manifest.bytes, &key().public().unwrap());
+    assert_eq!(read.unwrap().unwrap().public, confirmed);
 }
 
 /// The key of a node.

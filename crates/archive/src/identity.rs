@@ -9,8 +9,10 @@ const MAX_IDENTITY_FILE: usize = 64 * 1024;
 
 /// Private keys that are tried in turn.
 pub struct Identities {
-    keys: Vec<Box<dyn age::Identity + Send + Sync>>,
+    keys: Vec<(Key, Recipient)>,
 }
+
+type Key = Box<dyn age::Identity + Send + Sync>;
 
 impl Identities {
     /// Reads an age identity file (a key a line, `#` begins a comment) or an unencrypted ssh-ed25519 private
@@ -44,8 +46,13 @@ impl Identities {
         self
     }
 
+    /// Their public halves, in the order of the keys.
+    pub fn recipients(&self) -> impl Iterator<Item = &Recipient> {
+        self.keys.iter().map(|(_, recipient)| recipient)
+    }
+
     pub(crate) fn keys(&self) -> impl Iterator<Item = &dyn age::Identity> {
-        self.keys.iter().map(|key| &**key as &dyn age::Identity)
+        self.keys.iter().map(|(key, _)| &**key as &dyn age::Identity)
     }
 }
 
@@ -55,7 +62,7 @@ impl fmt::Debug for Identities {
     }
 }
 
-fn x25519(line: &str) -> Result<Box<dyn age::Identity + Send + Sync>, &'static str> {
+fn x25519(line: &str) -> Result<(Key, Recipient), &'static str> {
     if line.starts_with("AGE-PLUGIN-") {
         return Err("identities of age plugins are not taken");
     }
@@ -63,10 +70,16 @@ fn x25519(line: &str) -> Result<Box<dyn age::Identity + Send + Sync>, &'static s
         return Err("that is a public key, and a private one is needed");
     }
     let key: age::x25519::Identity = line.parse().map_err(|_| "a line is not `AGE-SECRET-KEY-1…`")?;
-    Ok(Box::new(key))
+    let public = public(&key.to_public())?;
+    Ok((Box::new(key), public))
 }
 
-fn ssh(text: &str) -> Result<Box<dyn age::Identity + Send + Sync>, &'static str> {
+/// The public half as ours.
+fn public(key: &impl fmt::Display) -> Result<Recipient, &'static str> {
+    key.to_string().parse().map_err(|_| "its public half can't be told")
+}
+
+fn ssh(text: &str) -> Result<(Key, Recipient), &'static str> {
     // age reads line by line until the text is whole, so the last line needs its end.
     let text = zeroize::Zeroizing::new(format!("{text}\n"));
     let key = age::ssh::Identity::from_buffer(text.as_bytes(), None)
@@ -75,7 +88,10 @@ fn ssh(text: &str) -> Result<Box<dyn age::Identity + Send + Sync>, &'static str>
         return Err("the SSH key has a passphrase, and one without is needed");
     }
     match age::ssh::Recipient::try_from(key.clone()) {
-        Ok(age::ssh::Recipient::SshEd25519(..)) => Ok(Box::new(key)),
+        Ok(recipient @ age::ssh::Recipient::SshEd25519(..)) => {
+            let public = public(&recipient)?;
+            Ok((Box::new(key), public))
+        }
         _ => Err("of SSH keys only ssh-ed25519 is taken"),
     }
 }

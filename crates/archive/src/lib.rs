@@ -30,6 +30,7 @@ mod key;
 mod manifest;
 mod names;
 mod open;
+mod opening;
 mod proof;
 mod prune;
 mod publish;
@@ -44,6 +45,7 @@ mod spool;
 mod standing;
 mod survey;
 mod upload;
+mod words;
 
 pub use delegation::{Delegation, MAY_PROOF, MAY_SNAPSHOT};
 pub use destination::{Credentials, Destination, DestinationError, Folder, Put, S3, S3Settings};

@@ -90,6 +90,9 @@ pub struct IdentityPublic {
     pub encryption_keys: BTreeMap<String, Digest>,
     /// The epoch in which it was sealed.
     pub epoch: u64,
+    /// When a person typed the words of the recovery kit, by the writer's clock (RFC 3339); `None` where nobody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kit_confirmed: Option<String>,
     /// The cluster's version of Kubernetes.
     pub kubernetes: String,
     /// 1 more than the greatest of its parents'.
@@ -208,6 +211,7 @@ fn check(public: &IdentityPublic) -> Result<(), Fault> {
         ("created", is_display(&public.created, 40)),
         ("epoch", (1..=canonical::MAX_INTEGER).contains(&public.epoch)),
         ("number", (1..=canonical::MAX_INTEGER).contains(&public.number)),
+        ("kit_confirmed", public.kit_confirmed.as_ref().is_none_or(|when| is_display(when, 40))),
         ("kubernetes", is_word(&public.kubernetes, 64)),
         ("rekindle", is_word(&public.rekindle, 64)),
         ("repo", is_repo(&public.repo)),

@@ -156,8 +156,17 @@ impl Archive {
         Ok(sealed(&publication.manifest, true, outcome))
     }
 
-    /// `manifest` once more, born. Its only parent is the set that it repeats: another head keeps its own
-    /// content and stays one.
+    /// Seals that a person typed the words of the recovery kit at the time of the stamp: the newest set again, the
+    /// same objects, with that one field set. Later seals carry it over.
+    ///
+    /// # Errors
+    /// Those of [`Archive::seal_identity`].
+    pub fn seal_kit_confirmed(&self, root_key: &Secret, stamp: &Stamp) -> Result<Sealed, Error> {
+        let key = RootKey::parse(root_key)?;
+        let known = self.known(&key.public()?)?;
+        self.repeat(&known, &known.newest, ("kit_confirmed", stamp.created.into()), &key, stamp)
+    }
+
     fn bear(
         &self,
         known: &Known,
@@ -165,9 +174,23 @@ impl Archive {
         key: &RootKey,
         stamp: &Stamp,
     ) -> Result<Sealed, Error> {
+        self.repeat(known, manifest, ("born", true.into()), key, stamp)
+    }
+
+    /// `manifest` once more, with one field set. Its only parent is the set that it repeats: another head keeps its
+    /// own content and stays one.
+    fn repeat(
+        &self,
+        known: &Known,
+        manifest: &Manifest,
+        (field, value): (&str, serde_json::Value),
+        key: &RootKey,
+        stamp: &Stamp,
+    ) -> Result<Sealed, Error> {
         let mut body = manifest.body.clone();
         let number = manifest.public.number + 1;
-        body.set("born", &true)
+        body.set(field, &value)
+            .and_then(|()| body.set("born", &(known.holding.born || field == "born")))
             .and_then(|()| body.set("created", &stamp.created))
             .and_then(|()| body.set("epoch", &known.holding.epoch))
             .and_then(|()| body.set("number", &number))

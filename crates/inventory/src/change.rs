@@ -84,6 +84,7 @@ pub const KEYS: &[Key] = &[
     Key { path: "pki.ca.key",                 kind: Kind::Free },
     Key { path: "archive.to",                 kind: Kind::Free },
     Key { path: "archive.recipients",         kind: Kind::Free },
+    Key { path: "archive.identity-command",   kind: Kind::Free },
     Key { path: "archive.every",              kind: Kind::Free },
     Key { path: "archive.keep.last",          kind: Kind::Free },
     Key { path: "archive.keep.daily",         kind: Kind::Free },

@@ -242,6 +242,8 @@ pub struct Archive {
     pub to: Vec<Destination>,
     /// age recipients: `age1…` or `ssh-ed25519 …`. Empty: one is made at the first `up`.
     pub recipients: Vec<String>,
+    /// A program and its arguments whose output is an age identity; empty where there is none.
+    pub identity_command: Vec<String>,
     /// The archive's root public key, as the first `up` prints it.
     pub trust: Option<String>,
     /// How often the nodes take a snapshot; `None` until scheduled snapshots are there.

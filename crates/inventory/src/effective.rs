@@ -134,6 +134,7 @@ fn archive(archive: &Archive) -> Vec<(String, Value)> {
     keys([
         ("to", Some(to.into())),
         ("recipients", list(&archive.recipients)),
+        ("identity-command", list(&archive.identity_command)),
         ("trust", archive.trust.as_deref().map(Into::into)),
         ("every", archive.every.map(|every| duration_text(every).into())),
         ("keep", Some(keep(archive.keep))),
@@ -148,7 +149,7 @@ fn keep(keep: Keep) -> Value {
 }
 
 /// A folder of the operator's by its path, anything else with all that is so of it.
-fn destination(destination: &Destination) -> Value {
+pub(crate) fn destination(destination: &Destination) -> Value {
     let Destination { place, from, domain, credentials } = destination;
     if *destination == Destination::folder(destination.url()) {
         return destination.url().into();

@@ -31,6 +31,7 @@ const REST: &str = "
 to = [\"./archive\"]
 # trust = \"…\"                              # the first `up` prints this line
 # recipients = [\"age1…\", \"ssh-ed25519 …\"]  # who can open it; one of them kept offline
+# identity-command = [\"op\", \"read\", \"…\"]   # prints an identity, where no --identity is given
 
 # Below, every key has its default.
 

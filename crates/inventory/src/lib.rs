@@ -25,6 +25,7 @@ mod effective;
 mod error;
 mod example;
 mod keep;
+mod kit;
 mod schema;
 
 pub use change::{Key, KeyChange, Kind, changes};
@@ -34,6 +35,7 @@ pub use effective::effective;
 pub use error::{Mistake, Mistakes, Severity};
 pub use example::{ExampleNode, commented_example};
 pub use keep::Keep;
+pub use kit::{KIT_BEGIN, KIT_END, Kit};
 pub use parse::{Parsed, parse};
 pub use schema::schema;
 

@@ -4,6 +4,9 @@
 mod destinations;
 mod sections;
 
+pub(crate) use destinations::destinations;
+pub(crate) use sections::ssh;
+
 use crate::check::labels;
 use crate::cluster::*;
 use crate::document::Document;

@@ -160,6 +160,8 @@ pub(crate) struct RawArchive {
     pub to: Option<At<RawPlaces>>,
     /// age recipients: "age1…" or "ssh-ed25519 …". Default: one is made at the first `up`.
     pub recipients: Option<At<OneOrMany>>,
+    /// A program and its arguments whose output is an age identity, for whoever gives no `--identity`.
+    pub identity_command: Option<At<Vec<At<String>>>>,
     /// How often nodes take a snapshot: "10m".
     pub every: Option<At<String>>,
     /// How many generations `archive prune` keeps; default { last = 48, daily = 14, monthly = 6 }.

@@ -5,7 +5,10 @@ mod archive;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-pub use archive::{ArchiveCommand, At, Drill, Generation, NodeCommand, Opening, RecipientsCommand, Snapshot};
+pub use archive::{
+    ArchiveCommand, At, Drill, Generation, KitArgs, NodeCommand, Opening, Reading, RecipientsCommand,
+    Snapshot,
+};
 
 /// Highly available Kubernetes control planes with kubeadm over SSH, and the same cluster again from an archive.
 #[derive(Debug, Parser)]
@@ -70,8 +73,10 @@ pub enum Command {
     #[command(after_help = "Example:\n  rekindle plan -i prod.toml --exit-code || echo there are changes")]
     Plan(Plan),
     /// Ask the cluster how it is.
-    #[command(after_help = "Example:\n  rekindle status -i prod.toml")]
-    Status(Cluster),
+    #[command(after_help = "Examples:
+  rekindle status -i prod.toml
+  rekindle status -i prod.toml --strict     for a timer: 5 where something was never set up, too")]
+    Status(Status),
     /// Seal a snapshot of etcd now: taken and proven on a control plane, published at every destination.
     #[command(after_help = "Examples:
   rekindle snapshot -i prod.toml
@@ -91,7 +96,9 @@ pub enum Command {
   rekindle kubectl -i prod.toml -- apply -f - < app.yaml")]
     Kubectl(Kubectl),
     /// Prove a generation: boot its own kube-apiserver on its etcd snapshot, on this machine, and read all of it.
-    #[command(after_help = "Example:\n  sudo rekindle drill -i prod.toml")]
+    #[command(after_help = "Examples:
+  sudo rekindle drill -i prod.toml
+  sudo rekindle drill --from-nothing --kit kit.txt --identity identity.txt")]
     Drill(Drill),
     /// Ask a generation: run kubectl against its own kube-apiserver, booted on this machine. Nothing stays.
     #[command(
@@ -154,6 +161,17 @@ pub struct Cluster {
     /// A file that holds the sudo password of the nodes' user.
     #[arg(long, value_name = "FILE")]
     pub sudo_password_file: Option<PathBuf>,
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: Cluster,
+    /// Exit with 5 too where something was never set up, or nobody opened the archive for 30 days.
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// `up`.

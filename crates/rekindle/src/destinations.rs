@@ -2,20 +2,20 @@
 
 use crate::environment::Environment;
 use crate::failure::{Failure, chain};
-use crate::loaded::Loaded;
 use crate::ssh_destination::SshFolder;
 use archive::{Destination, Folder, S3, S3Settings};
 use engine::{SshAddress, SshOptions};
-use inventory::{Bucket, Credentials, Place};
-use std::path::PathBuf;
+use inventory::{Bucket, Credentials, Place, Ssh};
+use std::path::{Path, PathBuf};
 
-/// The destination of one place. Nothing is asked of it yet.
+/// The destination of one place; relative paths start at `base`. Nothing is asked of it yet.
 pub fn destination(
     to: &inventory::Destination,
-    loaded: &Loaded,
+    base: &Path,
+    ssh: &Ssh,
     environment: &Environment,
 ) -> Result<Box<dyn Destination>, Failure> {
-    let path = |path: &PathBuf| environment.path(&loaded.folder, path);
+    let path = |path: &PathBuf| environment.path(base, path);
     match &to.place {
         Place::Folder { path: folder, .. } => Ok(Box::new(Folder::new(path(folder), environment.owner))),
         Place::S3(bucket) => {
@@ -41,7 +41,6 @@ pub fn destination(
             Ok(Box::new(S3::new(&settings).map_err(|error| Failure::refused(chain(&error)))?))
         }
         Place::Ssh { target, path: folder } => {
-            let ssh = &loaded.cluster().ssh;
             let files = |paths: &[PathBuf], usual: &[&str]| -> Vec<PathBuf> {
                 if paths.is_empty() {
                     return usual.iter().map(|name| environment.home.join(".ssh").join(name)).collect();

@@ -3,10 +3,9 @@
 use crate::cli;
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, file_error};
-use crate::loaded::Loaded;
 use crate::payload::{Obtained, obtain_wanted};
 use crate::report::Reporter;
-use crate::vault::{Remembered, Tried, Vault, generation_name};
+use crate::vault::{Origin, Remembered, Tried, Vault, generation_name};
 use artifacts::{Arch, Images, ProgramName, Wanted};
 use engine::{Hosts, Options, Pipe, Target};
 use inventory::Cluster;
@@ -48,13 +47,13 @@ impl Generation {
         report: &Reporter,
     ) -> Result<Self, Failure> {
         possible(environment)?;
-        let (loaded, vault) = Vault::of(&args.opening, environment, report)?;
-        let Taken { remembered, snapshot, archived } = take(&vault, args, environment)?;
+        let (origin, vault) = Vault::read(&args.reading, environment, report)?;
+        let Taken { remembered, snapshot, archived } = take(&vault, args, environment, report)?;
         let cluster = remembered.cluster.clone().ok_or_else(|| {
             Failure::refused("the archive's own inventory can't be read")
                 .hint("use the rekindle that wrote it")
         })?;
-        let programs = programs(&loaded, &cluster, &remembered, environment, report).await?;
+        let programs = programs(&origin, &cluster, &remembered, environment, report).await?;
         let first = cluster.control_planes().next();
         let node = first.ok_or_else(|| Failure::refused("the archived cluster has no control plane"))?;
         let (now, entropy) = (OffsetDateTime::now_utc(), &mut SystemEntropy);
@@ -175,7 +174,12 @@ struct Taken {
     archived: Option<Archived>,
 }
 
-fn take(vault: &Vault, args: &cli::Generation, environment: &Environment) -> Result<Taken, Failure> {
+fn take(
+    vault: &Vault,
+    args: &cli::Generation,
+    environment: &Environment,
+    report: &Reporter,
+) -> Result<Taken, Failure> {
     if let Some(path) = &args.snapshot {
         let remembered = vault.open()?.ok_or_else(|| {
             Failure::refused("the archive is empty").hint("`rekindle up` makes the cluster first")
@@ -191,14 +195,15 @@ fn take(vault: &Vault, args: &cli::Generation, environment: &Environment) -> Res
     let mut file = std::fs::File::create_new(&path).map_err(failed)?;
     let opened = vault.open_generation(&chosen.id, folder.path(), &mut file)?;
     file.sync_all().map_err(failed)?;
+    vault.note_opened(chosen, &opened.identity.bundle, environment, report);
     let hash = opened.snapshot.facts.get("hash").cloned();
     let archived = Archived { id: chosen.id, name: generation_name(chosen), hash, _folder: folder };
     Ok(Taken { remembered: opened.identity, snapshot: path, archived: Some(archived) })
 }
 
-/// The cluster's own programs, for this machine, from the cache or the source that the inventory of today names.
+/// The cluster's own programs, for this machine, from the cache or the source that the inventory names.
 async fn programs(
-    loaded: &Loaded,
+    origin: &Origin,
     cluster: &Cluster,
     remembered: &Remembered,
     environment: &Environment,
@@ -219,8 +224,8 @@ async fn programs(
         .into(),
         images: Images::These(vec![reference.clone()]),
     };
-    let source = &loaded.cluster().artifacts.source;
-    let got = obtain_wanted(source, &loaded.folder, &wanted, environment, report).await?;
+    let source = origin.source(cluster);
+    let got = obtain_wanted(source, &origin.folder, &wanted, environment, report).await?;
     let Obtained { payload, artifacts, .. } = got;
     let image = artifacts.images.first().ok_or_else(|| Failure::refused(format!("no image {reference}")))?;
     let archived = remembered.payload.iter().flat_map(|payload| &payload.images);

@@ -110,7 +110,8 @@ impl LocalFiles {
     }
 }
 
-fn read_text(path: &Path) -> Result<String, Failure> {
+/// A text file, where it is one.
+pub fn read_text(path: &Path) -> Result<String, Failure> {
     let failure = |error: &std::io::Error| file_error("cannot be read", path, error);
     let kind = std::fs::metadata(path).map_err(|error| failure(&error))?;
     if kind.is_dir() {

@@ -2,6 +2,9 @@
 
 mod contents;
 mod generations;
+mod keys;
+mod opened;
+mod reading;
 mod trust_note;
 
 use crate::cli::Opening;
@@ -11,7 +14,7 @@ use crate::failure::{Failure, chain, file_error};
 use crate::loaded::Loaded;
 use crate::report::Reporter;
 use archive::{
-    Archive, Identities, NewIdentity, Opened, Recipient, Sealed, Sealing, Secret, Stamp, Standing, Trust,
+    Archive, Holding, NewIdentity, Opened, Recipient, Sealed, Sealing, Secret, Stamp, Standing, Trust,
 };
 use pki::{Bundle, ExposeSecret};
 use std::collections::BTreeMap;
@@ -22,6 +25,9 @@ use contents::{
     FILES, HOST_KEYS, INVENTORY, PATCHES, PAYLOAD, delegations, encryption_keys, entries, public_keys,
 };
 pub use generations::{OpenedGeneration, Signing, Tried};
+use keys::Keys;
+pub use opened::{LastOpened, openings};
+pub use reading::Origin;
 use trust_note::{note_trust, noted_trust};
 
 /// How a person calls a generation.
@@ -38,10 +44,8 @@ pub fn published_name(one: &archive::Published) -> String {
 pub struct Vault {
     archive: Archive,
     trust: Trust,
-    identity_files: Vec<PathBuf>,
+    keys: Keys,
     recipients: Vec<String>,
-    /// Where an identity is made when nobody has one.
-    own_identity: PathBuf,
 }
 
 /// What an opened archive gave back.
@@ -102,23 +106,16 @@ impl Vault {
         trust_on_first_use: bool,
         environment: &Environment,
     ) -> Result<Self, Failure> {
-        let settings = &loaded.cluster().archive;
-        let places = settings.to.iter().map(|to| destination(to, loaded, environment));
+        let (settings, ssh) = (&loaded.cluster().archive, &loaded.cluster().ssh);
+        let places = settings.to.iter().map(|to| destination(to, &loaded.folder, ssh, environment));
         let archive = Archive::at(places.collect::<Result<_, _>>()?).map_err(|error| failure(&error))?;
-        let own_identity = environment.config.join("identity.txt");
-        let identity_files = if !identity.is_empty() {
-            identity.to_vec()
-        } else if own_identity.exists() {
-            vec![own_identity.clone()]
-        } else {
-            Vec::new()
-        };
+        let keys = Keys::new(identity, &settings.identity_command, &loaded.folder, environment);
         let trust = match &settings.trust {
             Some(key) => Trust::Anchor(key.parse().map_err(|error: archive::Error| failure(&error))?),
             None if trust_on_first_use => Trust::FirstUse,
             None => noted_trust(&archive, environment, loaded).map_or(Trust::Unset, Trust::Anchor),
         };
-        Ok(Self { archive, trust, identity_files, recipients: settings.recipients.clone(), own_identity })
+        Ok(Self { archive, trust, keys, recipients: settings.recipients.clone() })
     }
 
     /// The inventory that the command line names, and its vault.
@@ -145,26 +142,7 @@ impl Vault {
         if let Standing::Empty = self.archive.state(&self.trust).map_err(|error| failure(&error))? {
             return Ok(None);
         }
-        let identities = self.identities()?;
-        let opened = self.archive.open_identity(&identities, &self.trust).map_err(|error| failure(&error))?;
-        remembered(opened).map(Some)
-    }
-
-    fn identities(&self) -> Result<Identities, Failure> {
-        let mut all: Option<Identities> = None;
-        for path in &self.identity_files {
-            let text = std::fs::read(path).map_err(|error| file_error("cannot be read", path, &error))?;
-            let read = Identities::parse(&Secret::new(text), &path.display().to_string())
-                .map_err(|error| failure(&error))?;
-            all = Some(match all {
-                Some(before) => before.and(read),
-                None => read,
-            });
-        }
-        all.ok_or_else(|| {
-            Failure::refused("the archive is there, and no identity to open it with")
-                .hint(format!("--identity FILE, or put it at {}", self.own_identity.display()))
-        })
+        remembered(self.open_newest()?).map(Some)
     }
 
     /// Who will be able to open the archive. Those that the inventory names, else those of
@@ -185,7 +163,11 @@ impl Vault {
                 });
             }
         }
-        let path = &self.own_identity;
+        if self.keys.are_a_commands() {
+            return Err(Failure::refused("`identity-command` prints an identity, and nobody says whose")
+                .hint("write its public key into the inventory: recipients = [\"age1…\"] under [archive]"));
+        }
+        let path = &self.keys.own;
         let mut minted = None;
         if !path.exists() {
             let new = NewIdentity::mint(created).map_err(|error| failure(&error))?;
@@ -228,10 +210,10 @@ impl Vault {
         self.archive.seal_identity(&sealing).map_err(|error| failure(&error))
     }
 
-    /// Who can open the newest identity set. Needs no identity.
-    pub fn sealed_to(&self) -> Result<Vec<String>, Failure> {
+    /// The archive as it stands. Needs no identity.
+    pub fn holding(&self) -> Result<Holding, Failure> {
         match self.archive.state(&self.trust).map_err(|error| failure(&error))? {
-            Standing::Holds(holding) => Ok(holding.newest.public.recipients),
+            Standing::Holds(holding) => Ok(*holding),
             Standing::Empty => {
                 Err(Failure::refused("there is no archive yet").hint("the first `rekindle up` makes it"))
             }
@@ -240,8 +222,7 @@ impl Vault {
 
     /// Seals the newest identity set anew, the same but for who can open it.
     pub fn seal_to(&self, recipients: &[String], stamp: &Stamp) -> Result<Sealed, Failure> {
-        let opened =
-            self.archive.open_identity(&self.identities()?, &self.trust).map_err(|error| failure(&error))?;
+        let opened = self.open_newest()?;
         let parse = |text: &String| text.parse::<Recipient>().map_err(|error| failure(&error));
         let public = &opened.public;
         let sealing = Sealing {
@@ -258,6 +239,17 @@ impl Vault {
             stamp: *stamp,
         };
         self.archive.seal_identity(&sealing).map_err(|error| failure(&error))
+    }
+
+    fn open_newest(&self) -> Result<Opened, Failure> {
+        self.archive.open_identity(self.keys.identities()?, &self.trust).map_err(|error| failure(&error))
+    }
+
+    /// Seals that a person typed the words of the recovery kit.
+    pub fn seal_kit_confirmed(&self, stamp: &Stamp) -> Result<Sealed, Failure> {
+        let remembered = remembered(self.open_newest()?)?;
+        let key = root_key(&remembered.bundle);
+        self.archive.seal_kit_confirmed(&key, stamp).map_err(|error| failure(&error))
     }
 
     /// Seals that etcd had a quorum.

@@ -13,6 +13,8 @@ mod golden;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod kit;
+#[cfg(test)]
 mod mutants;
 #[cfg(test)]
 mod nodes;

@@ -15,7 +15,7 @@ use std::ops::Range;
 const USER: &str = "root";
 
 /// The places in the order of the file; at least one where nothing is wrong.
-pub(super) fn destinations(to: Option<&At<RawPlaces>>, found: &mut Found) -> Vec<Destination> {
+pub(crate) fn destinations(to: Option<&At<RawPlaces>>, found: &mut Found) -> Vec<Destination> {
     let Some(At { value: places, span }) = to else { return vec![Destination::folder("./archive")] };
     let places: Vec<(&RawPlace, &Range<usize>)> = match places {
         RawPlaces::One(place) => vec![(place, span)],

@@ -50,7 +50,7 @@ pub(super) fn network(raw: &RawNetwork, found: &mut Found) -> Network {
     }
 }
 
-pub(super) fn ssh(raw: &RawSsh, found: &mut Found) -> Ssh {
+pub(crate) fn ssh(raw: &RawSsh, found: &mut Found) -> Ssh {
     let user = found.or(raw.user.as_ref(), value::login, || USER.into());
     if let Some(port) = raw.port.as_ref().filter(|port| port.value == 0) {
         found.error(Mistake::new(port.span.clone(), "0 is no port".into(), "a number from 1 to 65535"));
@@ -113,6 +113,7 @@ pub(super) fn archive(raw: &RawArchive, found: &mut Found) -> Archive {
     Archive {
         to: destinations(raw.to.as_ref(), found),
         recipients,
+        identity_command: raw.identity_command.as_ref().map_or_else(Vec::new, |at| command(at, found)),
         trust: raw.trust.as_ref().and_then(|at| found.take(at.text(), trust)),
         every: raw.every.as_ref().and_then(|at| found.take(at.text(), value::duration)),
         keep: raw.keep.as_ref().map_or_else(Keep::default, |at| keep(&at.value, found)),
@@ -137,6 +138,18 @@ fn keep(raw: &RawKeep, found: &mut Found) -> Keep {
         daily: value(&raw.daily, daily, 7, "days"),
         monthly: value(&raw.monthly, monthly, 0, "months"),
     }
+}
+
+fn command(at: &At<Vec<At<String>>>, found: &mut Found) -> Vec<String> {
+    let right = "[\"program\", \"argument\", …]";
+    if at.value.first().is_none_or(|program| program.is_empty()) {
+        found.error(Mistake::new(at.span.clone(), "the command has no program".into(), right));
+    }
+    if let Some(secret) = at.value.iter().find(|word| word.contains("AGE-SECRET-KEY-")) {
+        let mistake = Mistake::new(secret.span.clone(), "a secret key stands in the inventory".into(), right);
+        found.error(mistake.hint("the command prints it: put it where that finds it, and mint another one"));
+    }
+    at.value.iter().map(|word| word.value.clone()).collect()
 }
 
 fn recipient(text: &str) -> Result<String, Mistake> {

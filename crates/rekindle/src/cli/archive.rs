@@ -29,12 +29,48 @@ pub struct Opening {
     pub trust_on_first_use: bool,
 }
 
+/// What an archive is read by: an inventory, or a recovery kit instead; no node is asked.
+#[derive(Clone, Debug, Args)]
+pub struct Reading {
+    /// The inventory; default: rekindle.toml, and none with --kit.
+    #[arg(short, long, value_name = "FILE", env = "REKINDLE_INVENTORY")]
+    pub inventory: Option<PathBuf>,
+    /// A recovery kit, as `archive kit` printed it. With an inventory too, both must be of one archive.
+    #[arg(long, value_name = "FILE")]
+    pub kit: Option<PathBuf>,
+    /// An age identity that opens the archive; may be given more than once.
+    #[arg(long, value_name = "FILE", env = "REKINDLE_IDENTITY", value_delimiter = ':')]
+    pub identity: Vec<PathBuf>,
+    /// Believe the archive's root key although no `trust` line names it.
+    #[arg(long)]
+    pub trust_on_first_use: bool,
+}
+
+/// `archive kit`.
+#[derive(Debug, Args)]
+pub struct KitArgs {
+    /// What opens the archive; only --confirm needs an identity.
+    #[command(flatten)]
+    pub opening: Opening,
+    /// Write the page there instead of to standard output.
+    #[arg(long, value_name = "FILE")]
+    pub to: Option<PathBuf>,
+    /// Type the four words of the printed page again; the archive remembers that it was done.
+    #[arg(long, conflicts_with = "to")]
+    pub confirm: bool,
+    /// The words, where there is no terminal.
+    #[arg(long, value_name = "WORDS", requires = "confirm")]
+    pub words: Option<String>,
+}
+
 /// `archive`.
 #[derive(Debug, Subcommand)]
 pub enum ArchiveCommand {
     /// List every generation: age, revision, what was proven, where it lies. Needs no identity.
-    #[command(after_help = "Example:\n  rekindle archive list -i prod.toml")]
-    List(Opening),
+    #[command(after_help = "Examples:
+  rekindle archive list -i prod.toml
+  rekindle archive list --kit kit.txt      on a machine that has nothing else")]
+    List(Reading),
     /// Show what is in a generation: every entry with its size.
     #[command(after_help = "Examples:
   rekindle archive show -i prod.toml             the newest
@@ -42,7 +78,7 @@ pub enum ArchiveCommand {
     Show {
         /// What opens it.
         #[command(flatten)]
-        opening: Opening,
+        reading: Reading,
         /// The generation: its name in the list, or the beginning of it. Default: the newest.
         generation: Option<String>,
     },
@@ -58,6 +94,11 @@ pub enum ArchiveCommand {
         #[arg(long)]
         yes: bool,
     },
+    /// Print the recovery kit: one page that says which archive is the right one, and where it lies. Needs no identity.
+    #[command(after_help = "Examples:
+  rekindle archive kit -i prod.toml --to kit.txt && lp kit.txt
+  rekindle archive kit -i prod.toml --confirm      asks for the four words on the page")]
+    Kit(KitArgs),
     /// Who can open the archive, where the inventory does not say it.
     #[command(subcommand)]
     Recipients(RecipientsCommand),
@@ -68,7 +109,7 @@ pub enum ArchiveCommand {
     Extract {
         /// What opens it.
         #[command(flatten)]
-        opening: Opening,
+        reading: Reading,
         /// The generation; default: the newest.
         #[arg(long, value_name = "GEN")]
         generation: Option<String>,
@@ -96,11 +137,11 @@ pub enum ArchiveCommand {
 }
 
 /// Which generation, and where it is booted.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Generation {
     /// What opens the archive.
     #[command(flatten)]
-    pub opening: Opening,
+    pub reading: Reading,
     /// The generation; the newest where none is named.
     pub generation: Option<String>,
     /// An etcd snapshot as a file instead: what `etcdctl snapshot save` wrote.
@@ -117,6 +158,10 @@ pub struct Drill {
     /// Which.
     #[command(flatten)]
     pub generation: Generation,
+    /// As on a machine that was bought this morning: by kit and identity alone. No inventory is read, nor what this
+    /// user trusts or owns.
+    #[arg(long, requires_all = ["kit", "identity"], conflicts_with = "snapshot")]
+    pub from_nothing: bool,
 }
 
 /// `at`.

@@ -1,10 +1,11 @@
 //! `archive`: what lies at the destinations, how it comes out, and what goes. No node is asked.
 
+mod kit;
 mod prune;
 mod recipients;
 
 use super::export;
-use crate::cli::{ArchiveCommand, Opening};
+use crate::cli::{ArchiveCommand, Reading};
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome, file_error};
 use crate::report::{Reporter, bytes, duration};
@@ -23,17 +24,18 @@ use time::format_description::well_known::Rfc3339;
 /// Runs one of its verbs.
 pub async fn run(command: &ArchiveCommand, environment: &Environment, report: &Reporter) -> Outcome {
     match command {
-        ArchiveCommand::List(opening) => list(&vault(opening, environment, report)?, report),
-        ArchiveCommand::Show { opening, generation } => {
-            show(&vault(opening, environment, report)?, generation.as_deref(), environment, report)
+        ArchiveCommand::List(reading) => list(&vault(reading, environment, report)?, report),
+        ArchiveCommand::Kit(args) => kit::run(args, environment, report),
+        ArchiveCommand::Show { reading, generation } => {
+            show(&vault(reading, environment, report)?, generation.as_deref(), environment, report)
         }
         ArchiveCommand::Recipients(command) => recipients::run(command, environment, report),
         ArchiveCommand::Prune { opening, yes } => {
             let (loaded, vault) = Vault::of(opening, environment, report)?;
             prune::run(&vault, loaded.cluster().archive.keep, *yes, environment, report)
         }
-        ArchiveCommand::Extract { opening, generation, name, all, to } => {
-            let vault = vault(opening, environment, report)?;
+        ArchiveCommand::Extract { reading, generation, name, all, to } => {
+            let vault = vault(reading, environment, report)?;
             let wanted = if *all { None } else { Some(&name[..]) };
             extract(&vault, generation.as_deref(), wanted, to, environment, report)
         }
@@ -41,8 +43,8 @@ pub async fn run(command: &ArchiveCommand, environment: &Environment, report: &R
     }
 }
 
-fn vault(opening: &Opening, environment: &Environment, report: &Reporter) -> Result<Vault, Failure> {
-    Vault::of(opening, environment, report).map(|(_, vault)| vault)
+fn vault(reading: &Reading, environment: &Environment, report: &Reporter) -> Result<Vault, Failure> {
+    Vault::read(reading, environment, report).map(|(_, vault)| vault)
 }
 
 fn list(vault: &Vault, report: &Reporter) -> Outcome {
@@ -174,16 +176,18 @@ fn open(
     wanted: Option<&str>,
     to: &mut dyn Write,
     environment: &Environment,
+    report: &Reporter,
 ) -> Result<(String, OpenedGeneration), Failure> {
     let generations = vault.generations()?;
     let chosen = vault.choose(&generations, wanted)?;
     let scratch = environment.scratch("open")?;
     let opened = vault.open_generation(&chosen.id, scratch.path(), to)?;
+    vault.note_opened(chosen, &opened.identity.bundle, environment, report);
     Ok((generation_name(chosen), opened))
 }
 
 fn show(vault: &Vault, wanted: Option<&str>, environment: &Environment, report: &Reporter) -> Outcome {
-    let (name, opened) = open(vault, wanted, &mut std::io::sink(), environment)?;
+    let (name, opened) = open(vault, wanted, &mut std::io::sink(), environment, report)?;
     let mut entries: Vec<(&str, u64, &str)> = vec![(SNAPSHOT_ENTRY, opened.snapshot.size, "snapshot")];
     for (set, from) in [("snapshot", &opened.snapshot.entries), ("identity", opened.identity.entries())] {
         entries.extend(from.iter().map(|(name, entry)| (name.as_str(), entry.expose().len() as u64, set)));
@@ -226,7 +230,7 @@ fn extract(
     let place = to.join(SNAPSHOT_ENTRY);
     let mut sink: Box<dyn Write> =
         if wants(SNAPSHOT_ENTRY) { Box::new(create(&place)?) } else { Box::new(std::io::sink()) };
-    let opened = open(vault, generation, &mut sink, environment);
+    let opened = open(vault, generation, &mut sink, environment, report);
     let written = sink.flush().map_err(|error| file_error("cannot be written", &place, &error));
     // What was written counts only if all of it was right.
     let (name, opened) = match opened.and_then(|opened| written.map(|()| opened)) {

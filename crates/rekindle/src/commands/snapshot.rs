@@ -27,6 +27,8 @@ pub async fn run(args: &cli::Snapshot, environment: &Environment, report: &Repor
     let signing = session.vault.signing(&remembered.bundle)?;
     let node = choose(&session, args.node.as_deref())?;
     let made = take(&session, &signing, node, environment, report).await?;
+    let generations = session.vault.generations_of(&signing)?;
+    session.vault.open_in_passing(&generations, &remembered.bundle, environment, report);
     let mut value = made.value();
     value["seconds"] = started.elapsed().as_secs_f64().into();
     report.result(&format!("{}\n{}", made.words(), duration(started.elapsed())), value);
@@ -114,6 +116,11 @@ impl Made {
     pub fn complaints(&self) -> Vec<String> {
         let debts = self.published.failed.iter().map(|debt| format!("{}: {}", debt.at, debt.why));
         self.doubts.iter().map(|doubt| format!("not proven: {doubt}")).chain(debts).collect()
+    }
+
+    /// Whether a generation counts: the one that was made, or, where none was, one that was there.
+    pub fn counts(made: Option<&Self>) -> bool {
+        made.is_none_or(|made| made.doubts.is_empty())
     }
 
     /// For a person: what was made, and what is missing, a line each.

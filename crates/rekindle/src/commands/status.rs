@@ -4,17 +4,24 @@ use super::archive;
 use crate::cli;
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::relying::{self, Reliance};
 use crate::report::Reporter;
 use crate::session::Session;
+use crate::vault::{LastOpened, openings};
+use ::archive::Generations;
 use inventory::{Cluster, Role};
 use plan::ask::health::Health;
+use serde_json::{Value, json};
 use std::fmt::Write;
 use std::time::Duration;
 use step::HostId;
 
-/// Asks and prints a table. Complaints make it exit with 5.
-pub async fn run(args: &cli::Cluster, environment: &Environment, report: &Reporter) -> Outcome {
-    let session = Session::open(args, environment, report).await?;
+/// Nobody opened the archive for so many days: then nobody knows that it opens.
+const UNOPENED: i64 = 30;
+
+/// Asks and prints a table. Complaints make it exit with 5; with `--strict`, what was never set up, too.
+pub async fn run(args: &cli::Status, environment: &Environment, report: &Reporter) -> Outcome {
+    let session = Session::open(&args.cluster, environment, report).await?;
     let on = session.any_control_plane()?;
     let health = ask(&session, &on).await?;
     let mut complaints = health.complaints(session.cluster());
@@ -28,6 +35,8 @@ pub async fn run(args: &cli::Cluster, environment: &Environment, report: &Report
     let wanted = &session.cluster().archive;
     complaints
         .extend(archive::overdue(&generations, wanted, session.now).map(|why| format!("archive: {why}")));
+    let archive = standing(&session, &generations, environment, report);
+    complaints.extend(archive.unopened.iter().map(|why| format!("archive: it does not open: {why}")));
     let mut text = table(session.cluster(), &health, &complaints);
     if let Some(newest) = newest {
         text.push_str(&format!(
@@ -35,12 +44,94 @@ pub async fn run(args: &cli::Cluster, environment: &Environment, report: &Report
             archive::in_words(newest, session.now)
         ));
     }
+    text.push_str(&archive.words);
+    let quiet = relying::is_a_labs(&session.loaded.folder, &environment.labs) && !args.strict;
+    if !quiet {
+        text.push_str(&relying::in_words(&archive.missing));
+    }
     let newest = newest.map(|newest| archive::value(newest, session.now));
     report.result(
         &text,
-        serde_json::json!({"asked": on, "health": health, "complaints": complaints, "generation": newest}),
+        json!({
+            "asked": on, "health": health, "complaints": complaints, "generation": newest,
+            "last_opened": archive.opened, "before_relying": archive.missing,
+        }),
     );
-    Ok(if complaints.is_empty() { Exit::Done } else { Exit::Due })
+    let due = !complaints.is_empty() || args.strict && !archive.missing.is_empty();
+    Ok(if due { Exit::Due } else { Exit::Done })
+}
+
+/// What is said of the archive beside its generations.
+struct Standing {
+    /// Who opened it last, and who never did.
+    words: String,
+    /// The same for a program.
+    opened: Value,
+    /// Why it did not open just now.
+    unopened: Option<String>,
+    /// What was never set up, or not done for too long.
+    missing: Vec<String>,
+}
+
+fn standing(
+    session: &Session,
+    generations: &Generations,
+    environment: &Environment,
+    report: &Reporter,
+) -> Standing {
+    let Some(remembered) = &session.remembered else {
+        return Standing { words: String::new(), opened: Value::Null, unopened: None, missing: Vec::new() };
+    };
+    let tried = session.vault.open_daily(generations, &remembered.bundle, environment, report);
+    let public = remembered.public();
+    let counts = generations.newest_counting().is_some();
+    let mut missing = Reliance {
+        settings: &session.cluster().archive,
+        root: public.root.to_string(),
+        recipients: &public.recipients,
+        kit_confirmed: public.kit_confirmed.is_some(),
+        counts,
+    }
+    .missing();
+    let mut openings = openings(generations);
+    if let Ok(Some(now)) = &tried {
+        openings.insert(0, now.clone());
+    }
+    let days = openings.first().map(|last| (session.now - last.when).whole_days().max(0));
+    // Where nothing counts there is nothing to open, and that is said.
+    if counts && days.is_none_or(|days| days > UNOPENED) {
+        missing.push(format!(
+            "nobody opened the archive for {UNOPENED} days: `rekindle drill` proves that it comes back"
+        ));
+    }
+    let words = match (openings.first(), days) {
+        (Some(last), Some(days)) => opened_words(last, days, &never_opened(&openings, &public.recipients)),
+        _ => "last opened: never\n".into(),
+    };
+    let opened = openings.first().map_or(Value::Null, |last| {
+        json!({"days": days, "by": last.by, "recipient": last.recipient, "never": never_opened(&openings, &public.recipients)})
+    });
+    Standing { words, opened, unopened: tried.err().map(|failure| failure.message), missing }
+}
+
+/// Recipients whose key opened nothing that is still there.
+fn never_opened<'a>(openings: &[LastOpened], recipients: &'a [String]) -> Vec<&'a String> {
+    let did = |one: &&String| openings.iter().any(|opened| opened.recipient.as_ref() == Some(*one));
+    recipients.iter().filter(|one| !did(one)).collect()
+}
+
+fn opened_words(last: &LastOpened, days: i64, never: &[&String]) -> String {
+    let ago = match days {
+        0 => "today".to_owned(),
+        1 => "yesterday".to_owned(),
+        days => format!("{days} days ago"),
+    };
+    let mut text = format!("last opened {ago} by {}", last.by);
+    if !never.is_empty() {
+        let never: Vec<String> = never.iter().map(|one| one.chars().take(24).collect()).collect();
+        let _ = write!(text, "; never with the key of {}…", never.join("…, "));
+    }
+    text + "\n"
 }
 
 /// The question, to one control plane.

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 use step::{Digest, Plan};
-use summary::{before_relying, conclude, first_generation, sealed_words};
+use summary::{before_relying, conclude, first_generation, sealed_words, tell_before_relying, tell_minted};
 use time::format_description::well_known::Rfc3339;
 
 pub use summary::tell_kept;
@@ -42,13 +42,16 @@ pub async fn run(args: &cli::Up, environment: &Environment, report: &Reporter) -
             tell_kept(&ready.plan, &preview, report);
             if preview.nothing_to_do() {
                 // A recipient, a destination or a comment may have changed all the same.
-                let (sealed, _) = ready.seal(environment)?;
+                let (sealed, recipients) = ready.seal(environment)?;
                 // And the run that made the last change may have been killed before its end.
                 let generation = match ready.session.any_control_plane() {
                     Ok(on) => first_generation(&ready, &on, environment, report).await?,
                     Err(_) => None,
                 };
-                return Ok(ready.unchanged(&sealed, generation.as_ref(), started, report));
+                let missing = before_relying(&ready, &sealed, &recipients, Made::counts(generation.as_ref()));
+                let exit = ready.unchanged(&sealed, generation.as_ref(), &missing, started, report);
+                tell_before_relying(&ready, &missing, environment, report);
+                return Ok(exit);
             }
             Some(preview)
         }
@@ -61,12 +64,12 @@ pub async fn run(args: &cli::Up, environment: &Environment, report: &Reporter) -
     }
     let (sealed, recipients) = ready.seal(environment)?;
     report.say(sealed_words(&sealed));
+    tell_minted(&recipients, report);
     let own = ready.own.take();
     let blobs: Blobs = std::mem::take(&mut ready.files).into_iter().chain(own).collect();
     let settings = Settings { preview: preview.as_ref(), blobs: &blobs, overwrite: args.overwrite };
     let (done, born) = ready.apply(&settings, &sealed, environment).await;
-    let result = conclude(&ready, &done, started, environment, report).await;
-    before_relying(&ready, &sealed, &recipients, report);
+    let result = conclude(&ready, &done, (&sealed, &recipients), started, environment, report).await;
     born?;
     result
 }
@@ -300,6 +303,7 @@ impl Ready {
         &self,
         sealed: &Sealed,
         generation: Option<&Made>,
+        missing: &[String],
         started: Instant,
         report: &Reporter,
     ) -> Exit {
@@ -308,7 +312,7 @@ impl Ready {
         let absent: Vec<_> = self.session.absent.keys().collect();
         report.result(
             &format!("nothing to do: {} is as the inventory says ({})", self.session.cluster().name, duration(started.elapsed())),
-            json!({"changed": 0, "round_trips": trips, "traffic": traffic, "absent": absent, "generation": generation.map(Made::value), "seconds": started.elapsed().as_secs_f64()}),
+            json!({"changed": 0, "round_trips": trips, "traffic": traffic, "absent": absent, "generation": generation.map(Made::value), "before_relying": missing, "seconds": started.elapsed().as_secs_f64()}),
         );
         if sealed.new {
             report.say(sealed_words(sealed));

@@ -78,10 +78,9 @@ impl Vault {
         Ok(Signing { identity, key })
     }
 
-    /// Whether any generation counts.
-    pub fn has_counting(&self, signing: &Signing) -> Result<bool, Failure> {
-        let generations = self.archive.generations(&signing.trust()).map_err(|error| failure(&error))?;
-        Ok(generations.newest_counting().is_some())
+    /// Every generation, where the archive may be younger than the trust in it.
+    pub fn generations_of(&self, signing: &Signing) -> Result<Generations, Failure> {
+        self.archive.generations(&signing.trust()).map_err(|error| failure(&error))
     }
 
     /// Publishes a spooled snapshot, signed with the root key.
@@ -137,14 +136,14 @@ impl Vault {
         scratch: &Path,
         to: &mut dyn Write,
     ) -> Result<OpenedGeneration, Failure> {
-        let identities = self.identities()?;
+        let identities = self.keys.identities()?;
         let snapshot = self
             .archive
-            .open_snapshot(id, &identities, &self.trust, scratch, to)
+            .open_snapshot(id, identities, &self.trust, scratch, to)
             .map_err(|error| failure(&error))?;
         let identity = self
             .archive
-            .open_identity_set(&snapshot.public.identity, &identities, &self.trust)
+            .open_identity_set(&snapshot.public.identity, identities, &self.trust)
             .map_err(|error| failure(&error))?;
         Ok(OpenedGeneration { snapshot, identity: remembered(identity)? })
     }

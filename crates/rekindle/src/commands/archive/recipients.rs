@@ -19,7 +19,7 @@ pub fn run(command: &RecipientsCommand, environment: &Environment, report: &Repo
         RecipientsCommand::Remove { opening, recipient } => (opening, Some((recipient, false))),
     };
     let (vault, named) = open(opening, environment, report)?;
-    let all = vault.sealed_to()?;
+    let all = vault.holding()?.newest.public.recipients;
     let Some((text, comes)) = change else {
         report.result(&all.join("\n"), json!({"recipients": all}));
         return Ok(Exit::Done);

@@ -32,7 +32,7 @@ pub async fn generation(
         return Ok(unproven);
     }
     let why = refusals.join("\n");
-    if !session.vault.has_counting(&signing)? {
+    if session.vault.generations_of(&signing)?.newest_counting().is_none() {
         report.say(format!("no generation counts yet: {why}"));
         return Ok(None);
     }

@@ -6,6 +6,7 @@ use crate::commands::snapshot::{self, Made};
 use crate::commands::{kubeconfig, status};
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome, file_error};
+use crate::relying::{self, Reliance};
 use crate::report::{Reporter, duration};
 use crate::vault::Recipients;
 use archive::Sealed;
@@ -43,6 +44,7 @@ pub fn step_at<'a>(plan: &'a Plan, stage: usize, host: &HostId, step: usize) -> 
 pub async fn conclude(
     ready: &Ready,
     done: &Report,
+    (sealed, recipients): (&Sealed, &Recipients),
     started: Instant,
     environment: &Environment,
     report: &Reporter,
@@ -65,6 +67,8 @@ pub async fn conclude(
         Ok(made) => complaints.extend(made.iter().flat_map(Made::complaints)),
         Err(failure) => complaints.push(format!("no generation counts yet: {}", failure.message)),
     }
+    let counts = generation.as_ref().is_ok_and(|made| Made::counts(made.as_ref()));
+    let missing = before_relying(ready, sealed, recipients, counts);
     let path = environment.config.join("kubeconfig").join(&cluster.name);
     let admin = kubeconfig::admin(&ready.session.loaded, &ready.bundle, None)?;
     environment
@@ -97,10 +101,11 @@ pub async fn conclude(
         &text,
         json!({
             "changed": done.changed(), "health": health, "complaints": complaints, "stages": stages, "kubeconfig": path,
-            "generation": made.map(snapshot::Made::value),
+            "generation": made.map(snapshot::Made::value), "before_relying": missing,
             "traffic": ready.session.hosts.traffic(), "seconds": started.elapsed().as_secs_f64(),
         }),
     );
+    tell_before_relying(ready, &missing, environment, report);
     Ok(match (absent.is_empty(), complaints.is_empty()) {
         (false, _) => Exit::Partly,
         (true, false) => Exit::Due,
@@ -118,7 +123,9 @@ pub async fn first_generation(
     let session = &ready.session;
     let Some(node) = session.cluster().node(on.as_str()) else { return Ok(None) };
     let signing = session.vault.signing(&ready.bundle)?;
-    if session.vault.has_counting(&signing)? {
+    let generations = session.vault.generations_of(&signing)?;
+    if generations.newest_counting().is_some() {
+        session.vault.open_in_passing(&generations, &ready.bundle, environment, report);
         return Ok(None);
     }
     snapshot::take(session, &signing, node, environment, report).await.map(Some)
@@ -158,33 +165,33 @@ fn failed(ready: &Ready, done: &Report) -> Option<Failure> {
     Some(Failure::refused(lines.join("\n")).exit(exit).hint(hint))
 }
 
-/// What to do before relying on the cluster.
-pub fn before_relying(ready: &Ready, sealed: &Sealed, recipients: &Recipients, report: &Reporter) {
-    let settings = &ready.session.cluster().archive;
-    let mut lines = Vec::new();
+/// An identity that was made just now is the only key there is.
+pub fn tell_minted(recipients: &Recipients, report: &Reporter) {
     if let Some(path) = &recipients.minted {
-        lines.push(format!(
+        report.say(format!(
             "keep a copy of {} away from this machine: without it nobody opens the archive",
             path.display()
         ));
     }
-    if settings.trust.is_none() {
-        lines.push(format!("put into the inventory, under [archive]: trust = \"{}\"", sealed.root));
-    }
-    if settings.recipients.len() < 2 {
-        let own = recipients.all.first().map(ToString::to_string).unwrap_or_default();
-        lines.push(format!("name a second recipient that is kept offline, under [archive]: recipients = [\"{own}\", \"age1…\"]"));
-    }
-    if !sealed.failed.is_empty() {
-        lines.extend(
-            sealed
-                .failed
-                .iter()
-                .map(|unread| format!("the archive did not reach {}: {}", unread.at, unread.why)),
-        );
-    }
-    if ready.session.remembered.is_none() && !lines.is_empty() {
-        let list: String = lines.iter().map(|line| format!("\n  - {line}")).collect();
-        report.say(format!("\nbefore you rely on this:{list}"));
+}
+
+/// What is missing before one relies on the cluster.
+pub fn before_relying(ready: &Ready, sealed: &Sealed, recipients: &Recipients, counts: bool) -> Vec<String> {
+    let remembered = ready.session.remembered.as_ref();
+    let recipients: Vec<String> = recipients.all.iter().map(ToString::to_string).collect();
+    let reliance = Reliance {
+        settings: &ready.session.cluster().archive,
+        root: sealed.root.to_string(),
+        recipients: &recipients,
+        kit_confirmed: remembered.is_some_and(|remembered| remembered.public().kit_confirmed.is_some()),
+        counts,
+    };
+    reliance.missing()
+}
+
+/// Says it, but for a lab.
+pub fn tell_before_relying(ready: &Ready, missing: &[String], environment: &Environment, report: &Reporter) {
+    if !missing.is_empty() && !relying::is_a_labs(&ready.session.loaded.folder, &environment.labs) {
+        report.say(format!("\n{}", relying::in_words(missing)));
     }
 }
