@@ -105,7 +105,7 @@ fn its_words_are_typed_again_and_remembered() {
 #[test]
 fn who_opened_it_is_noted_once_a_day_and_costs_nothing_if_it_cannot() {
     let site = Site::sealed("prod");
-    let show = || site.with_identity(site.on(&["archive", "show"]), "identity.txt").env("USER", "ann");
+    let show = || site.with_identity(site.on(&["archive", "show"]), "identity.txt").env("SUDO_USER", "ann");
     let opened = || site.proofs().into_iter().filter(|proof| proof["level"] == "L2").collect::<Vec<_>>();
     assert_eq!(opened().len(), 0, "a list opens nothing");
     if Program::can_make_labs() {
@@ -236,7 +236,8 @@ pub fn the_kit_opens_it_from_nothing(cluster: &LabCluster) {
     std::fs::copy(cluster.program.home().join(".config/rekindle/identity.txt"), &identity).unwrap();
     let drill = cluster.program.run(&["drill", "--from-nothing", "--output", "json", "--kit"]).arg(&kit);
     let drill = drill.arg("--identity").arg(&identity).env("HOME", home.path()).folder(home.path());
-    let drilled = drill.env("REKINDLE_INVENTORY", "/no/such.toml").env("USER", "stranger").expect(0).result();
+    let drilled =
+        drill.env("REKINDLE_INVENTORY", "/no/such.toml").env("SUDO_USER", "stranger").expect(0).result();
     assert_eq!(drilled["proven"], true, "{drilled}");
     let listed = on(&["archive", "list", "--output", "json"]).ended().result();
     let one = listed["generations"]
