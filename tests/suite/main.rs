@@ -39,6 +39,8 @@ mod program;
 #[cfg(test)]
 mod sealed;
 #[cfg(test)]
+mod sealed_site;
+#[cfg(test)]
 mod sshd_node;
 #[cfg(test)]
 mod way_out;

@@ -5,7 +5,7 @@ use crate::environment::Environment;
 use crate::failure::{Failure, file_error};
 use crate::loaded::{Loaded, read_text};
 use archive::{Holding, RootPublic};
-use inventory::{Credentials, Destination, Kit, Place, Writer};
+use inventory::{Cluster, Credentials, Destination, Kit, Place, Ssh, Writer};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -50,7 +50,9 @@ pub fn words(text: &str) -> Vec<String> {
 /// The kit of an archive as it stands, with places that are the same wherever it is read: absolute paths, and no word
 /// of a command that prints keys.
 pub fn of(holding: &Holding, loaded: &Loaded, environment: &Environment) -> Kit {
-    let place = |to: &Destination| portable(to, loaded, environment);
+    let path = |path: &Path| environment.path(&loaded.folder, path);
+    let Cluster { archive, ssh, .. } = loaded.cluster();
+    let place = |to: &Destination| portable(to, ssh, path);
     Kit {
         cluster: holding.cluster.name.clone(),
         uid: holding.cluster.uid.clone(),
@@ -58,32 +60,28 @@ pub fn of(holding: &Holding, loaded: &Loaded, environment: &Environment) -> Kit 
         words: holding.root.words().join(" "),
         repo: holding.repo.clone(),
         epoch: holding.epoch,
-        to: loaded.cluster().archive.to.iter().map(place).collect(),
+        to: archive.to.iter().map(place).collect(),
     }
 }
 
-fn portable(to: &Destination, loaded: &Loaded, environment: &Environment) -> Destination {
-    let path = |path: &Path| tidy(&environment.path(&loaded.folder, path));
+fn portable(to: &Destination, ssh: &Ssh, path: impl Fn(&Path) -> PathBuf) -> Destination {
+    // Without `.` in it.
+    let path = |relative: &Path| path(relative).components().collect::<PathBuf>();
     let mut place = to.place.clone();
     let mut credentials = match &to.credentials {
         Some(Credentials::File(file)) => Some(Credentials::File(path(file))),
-        Some(Credentials::Command(_)) | None => None,
         Some(Credentials::Instance) => Some(Credentials::Instance),
+        Some(Credentials::Command(_)) | None => None,
     };
     match &mut place {
         Place::Folder { path: folder, mounted } => (*folder, *mounted) = (path(folder), false),
         Place::S3(bucket) => bucket.ca = bucket.ca.as_deref().map(path),
         Place::Ssh { .. } => {
-            let own = loaded.cluster().ssh.identity.first();
-            credentials = credentials.or_else(|| Some(Credentials::File(path(own?))));
+            let own = ssh.identity.first().map(|own| Credentials::File(path(own)));
+            credentials = credentials.or(own);
         }
     }
     Destination { place, from: Writer::Operator, domain: None, credentials }
-}
-
-/// Without `.` in it.
-fn tidy(path: &Path) -> PathBuf {
-    path.components().collect()
 }
 
 /// What is on the page beside the kit itself.
@@ -136,25 +134,19 @@ pub fn page(kit: &Kit, notes: &Notes) -> String {
 
 /// How one comes in there.
 fn access(to: &Destination, written: &Destination, host: &str) -> String {
-    match (&to.place, &written.credentials) {
-        (Place::Folder { .. }, _) => match written.place {
-            Place::Folder { mounted: true, .. } => "a folder that is mounted from the network".into(),
-            _ => format!("a folder of the machine {host}; for a copy of it, edit its line below"),
-        },
-        (Place::S3(_), Some(Credentials::Command(_))) => {
-            "keys: printed by a command of the inventory; set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY".into()
-        }
+    let is_mounted = matches!(written.place, Place::Folder { mounted: true, .. });
+    match (&to.place, &to.credentials) {
+        (Place::Folder { .. }, _) if is_mounted => "a folder that is mounted from the network".into(),
+        (Place::Folder { .. }, _) => format!("a folder of the machine {host}; of a copy, edit its url below"),
         (Place::S3(_), Some(Credentials::Instance)) => "keys: of the machine that it is read from".into(),
-        (Place::S3(_), None) => "keys: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY".into(),
-        (Place::Ssh { .. }, None) if to.credentials.is_none() => "an SSH key of yours, or the agent's".into(),
-        (place, _) => {
-            let what = if matches!(place, Place::S3(_)) { "keys" } else { "SSH key" };
-            let file = match &to.credentials {
-                Some(Credentials::File(file)) => file.display().to_string(),
-                _ => "-".into(),
-            };
-            format!("{what}: the file {file}, or another that can read")
+        (Place::S3(_), Some(Credentials::File(file))) => format!("keys: the file {}", file.display()),
+        (Place::S3(_), _) => {
+            let command = matches!(written.credentials, Some(Credentials::Command(_)));
+            let from = if command { "; the inventory has a command" } else { "" };
+            format!("keys: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY{from}")
         }
+        (Place::Ssh { .. }, Some(Credentials::File(file))) => format!("SSH key: the file {}", file.display()),
+        (Place::Ssh { .. }, _) => "SSH key: yours, or the agent's".into(),
     }
 }
 
@@ -163,5 +155,44 @@ fn shortened(recipient: &str) -> String {
     match recipient.char_indices().nth(76) {
         Some((at, _)) => format!("{}…", &recipient[..at]),
         None => recipient.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_for_print() {
+        let text = "[cluster]\nname = \"prod\"\nkubernetes = \"1.36.3\"\n[nodes]\ncp1 = { address = \"10.0.0.1\", role = \"control-plane\" }\n\
+            [ssh]\nidentity = \"ops\"\n[archive]\nto = [\"./archive\", { url = \"/mnt/nas\", mounted = true }, { url = \"s3://backups/prod\", \
+            ca = \"ca.pem\", credentials = { file = \"s3.ini\" } }, { url = \"s3://elsewhere\", credentials = { command = \"print secret\" } }, \
+            { url = \"ssh://ann@vault/srv/archive\", domain = \"site-b\" }]\n";
+        let Cluster { archive, ssh, .. } = inventory::parse("x", text).unwrap().cluster;
+        let place = |to: &Destination| portable(to, &ssh, |path| Path::new("/home/ann").join(path));
+        let root = RootPublic::from([0; 32]);
+        let kit = Kit {
+            cluster: "prod".into(),
+            uid: "0123456789abcdef0123456789abcdef".into(),
+            root: root.to_string(),
+            words: root.words().join(" "),
+            repo: "01234567-89ab-8def-8123-456789abcdef".into(),
+            epoch: 1,
+            to: archive.to.iter().map(place).collect(),
+        };
+        let recipients = ["age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj".to_owned()];
+        let notes = Notes {
+            recipients: &recipients,
+            to: &archive.to,
+            host: "laptop",
+            made: "written 2026-11-25T12:00:00Z by ann at laptop",
+            program: ("0.1.0", "x86_64 linux", &"0a".repeat(32)),
+        };
+        let page = page(&kit, &notes);
+        insta::assert_snapshot!(page);
+        assert_eq!(Kit::parse("kit.txt", &page).unwrap(), kit);
+        assert!(!page.contains("print secret"), "a command may hold a key");
+        // Paper is as wide as the root key's line.
+        assert!(page.lines().all(|line| line.chars().count() <= 81), "{page}");
     }
 }

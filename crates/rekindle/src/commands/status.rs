@@ -98,12 +98,7 @@ fn standing(
         openings.insert(0, now.clone());
     }
     let days = openings.first().map(|last| (session.now - last.when).whole_days().max(0));
-    // Where nothing counts there is nothing to open, and that is said.
-    if counts && days.is_none_or(|days| days > UNOPENED) {
-        missing.push(format!(
-            "nobody opened the archive for {UNOPENED} days: `rekindle drill` proves that it comes back"
-        ));
-    }
+    missing.extend(unopened(days, counts));
     let words = match (openings.first(), days) {
         (Some(last), Some(days)) => opened_words(last, days, &never_opened(&openings, &public.recipients)),
         _ => "last opened: never\n".into(),
@@ -112,6 +107,16 @@ fn standing(
         json!({"days": days, "by": last.by, "recipient": last.recipient, "never": never_opened(&openings, &public.recipients)})
     });
     Standing { words, opened, unopened: tried.err().map(|failure| failure.message), missing }
+}
+
+/// That nobody knows any more whether it opens. Where nothing counts there is nothing to open, and that is said.
+fn unopened(days: Option<i64>, counts: bool) -> Option<String> {
+    let why = "`rekindle drill` opens it, and proves that it comes back";
+    match days {
+        _ if !counts => None,
+        None => Some(format!("nobody opened the archive yet: {why}")),
+        Some(days) => (days > UNOPENED).then(|| format!("nobody opened the archive for {days} days: {why}")),
+    }
 }
 
 /// Recipients whose key opened nothing that is still there.
@@ -196,5 +201,39 @@ fn role_in_etcd<'a>(health: &Health, member: &plan::ask::survey::Member) -> &'a 
         Some((leader, _)) if *leader == id => "leader",
         Some(_) if member.learner => "learner",
         Some(_) => "member",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn by(recipient: Option<&str>) -> LastOpened {
+        let recipient = recipient.map(str::to_owned);
+        LastOpened { when: time::OffsetDateTime::UNIX_EPOCH, by: "ann@laptop".into(), recipient }
+    }
+
+    #[test]
+    fn who_opened_it_last_and_whose_key_never_did() {
+        let recipients = ["age1one".to_owned(), "age1two".to_owned()];
+        for (openings, days, words) in [
+            (vec![by(Some("age1one"))], 12, "12 days ago by ann@laptop; never with the key of age1two…"),
+            (vec![by(Some("age1one")), by(Some("age1two"))], 1, "yesterday by ann@laptop"),
+            (vec![by(None)], 0, "today by ann@laptop; never with the key of age1one…, age1two…"),
+        ] {
+            let never = never_opened(&openings, &recipients);
+            assert_eq!(opened_words(&openings[0], days, &never), format!("last opened {words}\n"));
+        }
+        for (days, counts, said) in [
+            (Some(30), true, None),
+            (Some(31), true, Some("for 31 days")),
+            (None, true, Some("yet")),
+            (None, false, None),
+            (Some(99), false, None),
+        ] {
+            let found = unopened(days, counts);
+            assert_eq!(found.is_some(), said.is_some(), "{found:?}");
+            assert!(said.is_none_or(|said| found.unwrap().contains(said)));
+        }
     }
 }
