@@ -19,6 +19,8 @@ mod nodes;
 #[cfg(test)]
 mod order;
 #[cfg(test)]
+mod payload;
+#[cfg(test)]
 mod place;
 #[cfg(test)]
 mod prune;
