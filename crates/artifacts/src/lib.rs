@@ -18,7 +18,7 @@ mod cache;
 mod digest;
 mod elf;
 mod error;
-mod export;
+pub mod export;
 mod image;
 mod kubeadm;
 mod listed;

@@ -1,6 +1,7 @@
 //! The archive of one cluster as a command uses it: where it is, who can open it, what is sealed into it.
 
 mod generations;
+mod payload;
 mod trust_note;
 
 use crate::cli::Opening;
@@ -18,6 +19,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use generations::{OpenedGeneration, Signing, Tried};
+pub use payload::digests;
 use trust_note::{note_trust, noted_trust};
 
 /// How a person calls a generation.

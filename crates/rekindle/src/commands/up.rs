@@ -1,6 +1,7 @@
 //! `up`: the whole line. Inventory, archive, survey; then mint or open, seal, and run the plan.
 
 mod judge;
+mod payload;
 mod summary;
 
 use crate::cli;
@@ -41,13 +42,14 @@ pub async fn run(args: &cli::Up, environment: &Environment, report: &Reporter) -
             tell_kept(&ready.plan, &preview, report);
             if preview.nothing_to_do() {
                 // A recipient, a destination or a comment may have changed all the same.
-                let (sealed, _) = ready.seal(environment)?;
+                let (sealed, recipients) = ready.seal(environment)?;
                 // And the run that made the last change may have been killed before its end.
                 let generation = match ready.session.any_control_plane() {
                     Ok(on) => first_generation(&ready, &on, environment, report).await?,
                     Err(_) => None,
                 };
-                return Ok(ready.unchanged(&sealed, generation.as_ref(), started, report));
+                let payload = payload::seal(&ready, &recipients, environment, report).await;
+                return Ok(ready.unchanged(&sealed, generation.as_ref(), payload, started, report));
             }
             Some(preview)
         }
@@ -59,7 +61,7 @@ pub async fn run(args: &cli::Up, environment: &Environment, report: &Reporter) -
     let blobs: Blobs = std::mem::take(&mut ready.files).into_iter().chain(own).collect();
     let settings = Settings { preview: preview.as_ref(), blobs: &blobs, overwrite: args.overwrite };
     let (done, born) = ready.apply(&settings, &sealed, environment).await;
-    let result = conclude(&ready, &done, started, environment, report).await;
+    let result = conclude(&ready, &done, &recipients, started, environment, report).await;
     before_relying(&ready, &sealed, &recipients, report);
     born?;
     result
@@ -79,6 +81,8 @@ pub struct Ready {
     bundle: Bundle,
     payload: Payload,
     files: BTreeMap<Digest, PathBuf>,
+    /// As they came, where this run brought them.
+    artifacts: Option<artifacts::Payload>,
     local: LocalFiles,
     host_keys: BTreeMap<String, String>,
     /// This program, where nodes get it.
@@ -110,12 +114,12 @@ pub async fn prepare(
         None => Bundle::mint(cluster, local.own_ca.as_ref(), session.now, &mut SystemEntropy)
             .map_err(|error| Failure::because(&error).maybe_hint(error.hint()))?,
     };
-    let (payload, files) =
+    let (payload, files, artifacts) =
         match session.remembered.as_ref().and_then(|remembered| same_payload(remembered, &session)) {
-            Some(payload) => (payload, BTreeMap::new()),
+            Some(payload) => (payload, BTreeMap::new(), None),
             None => {
                 let got = fetch(&session, environment, report).await?;
-                (got.payload, got.files)
+                (got.payload, got.files, Some(got.artifacts))
             }
         };
     let mut host_keys =
@@ -125,7 +129,7 @@ pub async fn prepare(
     );
     let (snapshots, own) = snapshots(&session, &bundle, environment)?;
     let plan = make_plan(&session, &bundle, &payload, &local, growth, snapshots.as_ref())?;
-    Ok(Ready { own, session, growth, plan, bundle, payload, files, local, host_keys })
+    Ok(Ready { own, session, growth, plan, bundle, payload, files, artifacts, local, host_keys })
 }
 
 /// The same bundle as a value of our own.
@@ -228,7 +232,8 @@ impl Ready {
         let lacks = |preview: &Preview| self.session.hosts.ids().any(|host| preview.missing_bytes(host) > 0);
         let needed = preview.is_none_or(lacks);
         if needed && self.files.is_empty() {
-            self.files = fetch(&self.session, environment, report).await?.files;
+            let got = fetch(&self.session, environment, report).await?;
+            (self.files, self.artifacts) = (got.files, Some(got.artifacts));
         }
         Ok(())
     }
@@ -293,6 +298,7 @@ impl Ready {
         &self,
         sealed: &Sealed,
         generation: Option<&Made>,
+        payload: payload::Sealing,
         started: Instant,
         report: &Reporter,
     ) -> Exit {
@@ -301,7 +307,7 @@ impl Ready {
         let absent: Vec<_> = self.session.absent.keys().collect();
         report.result(
             &format!("nothing to do: {} is as the inventory says ({})", self.session.cluster().name, duration(started.elapsed())),
-            json!({"changed": 0, "round_trips": trips, "traffic": traffic, "absent": absent, "generation": generation.map(Made::value), "seconds": started.elapsed().as_secs_f64()}),
+            json!({"changed": 0, "round_trips": trips, "traffic": traffic, "absent": absent, "generation": generation.map(Made::value), "payload": payload::value(&payload), "seconds": started.elapsed().as_secs_f64()}),
         );
         if sealed.new {
             report.say(sealed_words(sealed));
@@ -312,6 +318,10 @@ impl Ready {
             report.say(made.headline());
             debts.extend(made.complaints());
         }
+        if let Some(headline) = payload::headline(&payload) {
+            report.say(headline);
+        }
+        debts.extend(payload::complaints(&payload));
         for debt in &debts {
             report.say(format!("archive: {debt}"));
         }

@@ -1,7 +1,7 @@
 //! How a run ended, in words: what was kept, what failed, the health of the real thing, where the time went, and
 //! what to do before relying on it.
 
-use super::Ready;
+use super::{Ready, payload};
 use crate::commands::snapshot::{self, Made};
 use crate::commands::{kubeconfig, status};
 use crate::environment::Environment;
@@ -43,6 +43,7 @@ pub fn step_at<'a>(plan: &'a Plan, stage: usize, host: &HostId, step: usize) -> 
 pub async fn conclude(
     ready: &Ready,
     done: &Report,
+    recipients: &Recipients,
     started: Instant,
     environment: &Environment,
     report: &Reporter,
@@ -65,6 +66,8 @@ pub async fn conclude(
         Ok(made) => complaints.extend(made.iter().flat_map(Made::complaints)),
         Err(failure) => complaints.push(format!("no generation counts yet: {}", failure.message)),
     }
+    let payload = payload::seal(ready, recipients, environment, report).await;
+    complaints.extend(payload::complaints(&payload));
     let path = environment.config.join("kubeconfig").join(&cluster.name);
     let admin = kubeconfig::admin(&ready.session.loaded, &ready.bundle, None)?;
     environment
@@ -82,6 +85,9 @@ pub async fn conclude(
     if let Some(made) = made {
         text.push_str(&format!("{}\n", made.headline()));
     }
+    if let Some(headline) = payload::headline(&payload) {
+        text.push_str(&format!("{headline}\n"));
+    }
     text.push_str(&format!(
         "{:<20} {}\nkubeconfig: {}\n",
         "in all",
@@ -97,7 +103,7 @@ pub async fn conclude(
         &text,
         json!({
             "changed": done.changed(), "health": health, "complaints": complaints, "stages": stages, "kubeconfig": path,
-            "generation": made.map(snapshot::Made::value),
+            "generation": made.map(snapshot::Made::value), "payload": payload::value(&payload),
             "traffic": ready.session.hosts.traffic(), "seconds": started.elapsed().as_secs_f64(),
         }),
     );
