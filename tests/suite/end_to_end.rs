@@ -6,7 +6,7 @@
 use crate::host_traces::Traces;
 use crate::lab_cluster::{KUBECTL, LabCluster};
 use crate::program::{Program, Run, with_labs};
-use crate::{drill, sealed};
+use crate::{drill, payload, sealed};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -32,13 +32,16 @@ fn a_cluster_from_nothing_to_nothing() {
 }
 
 fn play(stage: &Stage) {
-    let acts: [(&str, Act); 14] = [
+    let acts: [(&str, Act); 15] = [
         ("all nodes are Ready", Stage::all_nodes_are_ready_and_no_pod_is_on_a_control_plane),
         ("a Service answers by its name", Stage::a_service_answers_by_its_name_from_another_node),
         ("a second up changes nothing", Stage::a_second_up_changes_nothing),
         ("the past boots and answers", |stage| drill::the_past_boots_and_answers(&stage.cluster)),
         ("generations at several places", |stage| {
             sealed::generations_are_sealed_at_several_places(&stage.cluster)
+        }),
+        ("the payload is sealed once", |stage| {
+            payload::the_payload_is_sealed_once_and_takes_upstreams_place(&stage.cluster)
         }),
         ("another machine", Stage::another_machine_needs_inventory_archive_and_identity_only),
         ("plan changes nothing", Stage::plan_shows_and_changes_nothing),

@@ -3,6 +3,7 @@
 mod judge;
 mod payload;
 mod summary;
+mod timers;
 
 use crate::cli;
 use crate::commands::snapshot::Made;
@@ -18,7 +19,7 @@ use artifacts::Arch;
 use engine::{Blobs, Event, Preview, Report, Settings};
 use pki::{Bundle, NodeFiles, SystemEntropy};
 use plan::kubeadm::Cgroups;
-use plan::{Context, Growth, Payload, Snapshots};
+use plan::{Context, Growth, Payload};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ use std::time::Instant;
 use step::{Digest, Plan};
 use summary::{before_relying, conclude, first_generation, sealed_words};
 use time::format_description::well_known::Rfc3339;
+use timers::{Timers, timers};
 
 pub use summary::tell_kept;
 
@@ -57,8 +59,8 @@ pub async fn run(args: &cli::Up, environment: &Environment, report: &Reporter) -
     ready.bring_files(preview.as_ref(), environment, report).await?;
     let (sealed, recipients) = ready.seal(environment)?;
     report.say(sealed_words(&sealed));
-    let own = ready.own.take();
-    let blobs: Blobs = std::mem::take(&mut ready.files).into_iter().chain(own).collect();
+    let program = ready.timers.program.iter().map(|program| (program.digest(), program.file.clone()));
+    let blobs: Blobs = std::mem::take(&mut ready.files).into_iter().chain(program).collect();
     let settings = Settings { preview: preview.as_ref(), blobs: &blobs, overwrite: args.overwrite };
     let (done, born) = ready.apply(&settings, &sealed, environment).await;
     let result = conclude(&ready, &done, &recipients, started, environment, report).await;
@@ -66,9 +68,6 @@ pub async fn run(args: &cli::Up, environment: &Environment, report: &Reporter) -
     born?;
     result
 }
-
-/// This program's digest and file.
-type OwnProgram = Option<(Digest, PathBuf)>;
 
 /// Everything that is settled before the first byte goes out.
 pub struct Ready {
@@ -85,8 +84,8 @@ pub struct Ready {
     artifacts: Option<artifacts::Payload>,
     local: LocalFiles,
     host_keys: BTreeMap<String, String>,
-    /// This program, where nodes get it.
-    own: OwnProgram,
+    /// The nodes' own snapshots.
+    timers: Timers,
 }
 
 /// Judges what stands, mints or opens, and makes the plan.
@@ -127,9 +126,9 @@ pub async fn prepare(
     host_keys.extend(
         session.hosts.host_keys().await.into_iter().map(|(host, key)| (host.as_str().to_owned(), key)),
     );
-    let (snapshots, own) = snapshots(&session, &bundle, environment)?;
-    let plan = make_plan(&session, &bundle, &payload, &local, growth, snapshots.as_ref())?;
-    Ok(Ready { own, session, growth, plan, bundle, payload, files, artifacts, local, host_keys })
+    let timers = timers(&session, &bundle, environment, report).await?;
+    let plan = make_plan(&session, &bundle, &payload, &local, growth, timers.snapshots.as_ref())?;
+    Ok(Ready { timers, session, growth, plan, bundle, payload, files, artifacts, local, host_keys })
 }
 
 /// The same bundle as a value of our own.
@@ -143,28 +142,6 @@ fn reopened(remembered: &Remembered, session: &Session) -> Result<Bundle, Failur
 fn same_payload(remembered: &Remembered, session: &Session) -> Option<Payload> {
     let same = remembered.cluster.as_ref().is_some_and(|old| old.kubernetes == session.cluster().kubernetes);
     remembered.payload.clone().filter(|_| same)
-}
-
-/// What the nodes' timers are made from, and this program for them.
-fn snapshots(
-    session: &Session,
-    bundle: &Bundle,
-    environment: &Environment,
-) -> Result<(Option<Snapshots>, OwnProgram), Failure> {
-    let by_nodes = |to: &inventory::Destination| to.from == inventory::Writer::Nodes;
-    if !session.cluster().archive.to.iter().any(by_nodes) {
-        return Ok((None, None));
-    }
-    let path = environment
-        .program
-        .clone()
-        .ok_or_else(|| Failure::refused("this program does not find its own file"))?;
-    let bytes =
-        std::fs::read(&path).map_err(|error| crate::failure::file_error("cannot be read", &path, &error))?;
-    let digest = Digest::of(&bytes);
-    let program = (digest, bytes.len() as u64);
-    let snapshots = crate::node::for_nodes(&session.loaded, bundle, environment, program)?;
-    Ok((snapshots, Some((digest, path))))
 }
 
 async fn fetch(session: &Session, environment: &Environment, report: &Reporter) -> Result<Obtained, Failure> {
@@ -194,7 +171,7 @@ fn make_plan(
     payload: &Payload,
     local: &LocalFiles,
     growth: Growth,
-    snapshots: Option<&Snapshots>,
+    snapshots: Option<&plan::Snapshots>,
 ) -> Result<Plan, Failure> {
     let cluster = session.cluster();
     let entropy = &mut SystemEntropy;
@@ -322,6 +299,7 @@ impl Ready {
             report.say(headline);
         }
         debts.extend(payload::complaints(&payload));
+        debts.extend(self.timers.missing.clone());
         for debt in &debts {
             report.say(format!("archive: {debt}"));
         }

@@ -1,21 +1,20 @@
 //! The end of `up`: the programs and images of the running version are sealed, with this program, where the archive
 //! does not hold them yet. Then a rebuild needs no upstream.
 
+use super::timers::{self, NodeProgram};
 use super::{Ready, fetch, stamp};
 use crate::environment::Environment;
 use crate::failure::{Failure, file_error};
+use crate::payload::program_name;
 use crate::report::{Reporter, bytes, duration};
 use crate::vault::{Recipients, digests};
 use archive::{Entry, PayloadFile, PayloadSealed, PayloadSet};
 use artifacts::export::PACKAGES;
-use artifacts::{Arch, Sha256};
+use artifacts::{Arch, OWN_PROGRAM, Sha256};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-/// This program, by platform: `rekindle-linux-amd64`.
-const PROGRAM: &str = "rekindle-";
 
 /// A payload set that this run sealed, or brought to a place that lacked it.
 pub struct Payload {
@@ -43,11 +42,17 @@ pub async fn seal(
     let recipients: BTreeSet<String> = recipients.all.iter().map(ToString::to_string).collect();
     let theirs = |set: &&PayloadSet| recipients.iter().eq(&set.public.recipients);
     let known = session.remembered.as_ref().map_or(&[][..], |remembered| remembered.payloads());
-    let own = own_name();
     let programs = programs(known.iter().find(theirs));
-    let has_own = own.as_ref().is_none_or(|own| programs.iter().any(|entry| entry.name == *own));
+    let is_new = |name: &String| programs.iter().all(|entry| entry.name != *name);
+    // A large file is read only where it is needed.
+    let mut own: Vec<NodeProgram> = match own_name().filter(is_new) {
+        Some(name) => vec![timers::own(name, environment)?],
+        None => Vec::new(),
+    };
+    let of_nodes = ready.timers.program.iter().filter(|program| is_new(&program.name));
+    own.extend(of_nodes.filter(|program| own_name().as_ref() != Some(&program.name)).cloned());
     let whole = known.iter().find(|set| theirs(set) && set.has(&wanted));
-    if has_own && whole.is_some_and(|set| set.lacking.is_empty()) {
+    if own.is_empty() && whole.is_some_and(|set| set.lacking.is_empty()) {
         return Ok(None);
     }
     let fetched;
@@ -76,10 +81,7 @@ pub async fn seal(
         std::fs::write(&path, &packages).map_err(|error| file_error("cannot be written", &path, &error))?;
         files.push(file(PACKAGES.into(), &path, (Sha256::of(&packages), packages.len() as u64)));
     }
-    if let (Some(name), false, Some(path)) = (own, has_own, &environment.program) {
-        let sum = Sha256::of_file(path).map_err(|error| file_error("cannot be read", path, &error))?;
-        files.push(file(name, path, sum));
-    }
+    files.extend(own.into_iter().map(|own| file(own.name, &own.file, (own.sha256, own.size))));
     let created = ready.created();
     let version = session.cluster().kubernetes.to_string();
     let sealed = session.vault.seal_payload(
@@ -99,14 +101,14 @@ fn file(name: String, path: &Path, (sha256, size): (Sha256, u64)) -> PayloadFile
 /// How this program is called in a payload.
 fn own_name() -> Option<String> {
     let system = if cfg!(target_os = "macos") { "darwin" } else { std::env::consts::OS };
-    Arch::HERE.map(|arch| format!("{PROGRAM}{system}-{arch}"))
+    Arch::HERE.map(|arch| program_name(system, arch))
 }
 
 /// This program as it was sealed, of the same version, for any platform: who has another seals that too.
 fn programs(set: Option<&PayloadSet>) -> Vec<Entry> {
     let same = set.filter(|set| set.public.rekindle == env!("CARGO_PKG_VERSION"));
     let entries = same.into_iter().flat_map(|set| &set.public.entries);
-    entries.filter(|entry| entry.name.starts_with(PROGRAM)).cloned().collect()
+    entries.filter(|entry| entry.name.starts_with(OWN_PROGRAM)).cloned().collect()
 }
 
 /// What was sealed, in one line.

@@ -68,6 +68,7 @@ pub async fn conclude(
     }
     let payload = payload::seal(ready, recipients, environment, report).await;
     complaints.extend(payload::complaints(&payload));
+    complaints.extend(ready.timers.missing.clone());
     let path = environment.config.join("kubeconfig").join(&cluster.name);
     let admin = kubeconfig::admin(&ready.session.loaded, &ready.bundle, None)?;
     environment
