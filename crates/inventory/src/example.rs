@@ -31,6 +31,7 @@ const REST: &str = "
 to = [\"./archive\"]
 # trust = \"…\"                              # the first `up` prints this line
 # recipients = [\"age1…\", \"ssh-ed25519 …\"]  # who can open it; one of them kept offline
+# payload = true                            # programs and images too, about 270 MB
 
 # Below, every key has its default.
 

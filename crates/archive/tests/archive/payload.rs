@@ -13,13 +13,13 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// Files as `artifacts export` lays them out, and a spool.
-struct Files {
+pub struct Files {
     dir: TempDir,
-    files: Vec<PayloadFile>,
+    pub files: Vec<PayloadFile>,
 }
 
 impl Files {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut files = Self { dir: TempDir::new().unwrap(), files: Vec::new() };
         files.add("kubeadm", b"a program");
         files.add("images/pause_3.10.2.tar", &[7; 300_000]);
@@ -27,7 +27,7 @@ impl Files {
         files
     }
 
-    fn add(&mut self, name: &str, content: &[u8]) {
+    pub fn add(&mut self, name: &str, content: &[u8]) {
         let path = self.dir.path().join(name.replace('/', "!"));
         fs::write(&path, content).unwrap();
         let (sha256, size) = (Digest::of(content), content.len() as u64);
@@ -38,7 +38,7 @@ impl Files {
         self.dir.path().join("spool")
     }
 
-    fn seal(&self, archive: &Archive) -> Result<PayloadSealed, Error> {
+    pub fn seal(&self, archive: &Archive) -> Result<PayloadSealed, Error> {
         self.seal_with(archive, &[])
     }
 
