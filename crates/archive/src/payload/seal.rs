@@ -38,7 +38,7 @@ pub struct PayloadSealing<'a> {
     pub kubernetes: &'a str,
     /// Its files, in any order.
     pub files: &'a [PayloadFile],
-    /// Entries of a set that lies there already, sealed to the same recipients, which this one has too.
+    /// Entries of sets that lie there already, sealed to the same recipients, which this one has too.
     pub again: &'a [Entry],
     /// Where ciphertext lies until it is at the destinations: a folder (made with 0700 where it is missing) that
     /// nobody else writes, the same in every run, with room for all of it. A run that is killed goes on from it.

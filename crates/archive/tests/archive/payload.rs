@@ -159,6 +159,27 @@ fn a_seal_that_ends_anywhere_goes_on_and_writes_nothing_twice() {
 }
 
 #[test]
+fn a_machine_without_the_files_adds_to_a_set_and_brings_it_where_it_is_lacking() {
+    let places = [Memory::new("one"), Memory::new("two")];
+    let archive = at(&[&places[0], &places[1]]);
+    let (nodes, files) = (Nodes::sealed_at(&archive), Files::new());
+    places[1].down(true);
+    files.seal(&archive).unwrap();
+    places[1].down(false);
+    let mut elsewhere = Files::new();
+    elsewhere.files.clear();
+    let there = sets(&archive)[0].public.entries.clone();
+    let mended = elsewhere.seal_with(&archive, &there).unwrap();
+    assert_eq!((mended.new, mended.proven.len()), (false, 2));
+    assert_eq!(places[0].files(), places[1].files());
+    elsewhere.add("rekindle-darwin-arm64", b"this program");
+    let added = elsewhere.seal_with(&archive, &there).unwrap();
+    assert!(added.new && sets(&archive)[0].has(&files.digests()));
+    assert_eq!(open(&archive, &nodes, "rekindle-darwin-arm64").unwrap(), b"this program");
+    assert_eq!(open(&archive, &nodes, "kubeadm").unwrap(), b"a program");
+}
+
+#[test]
 fn a_spool_that_was_left_is_believed_only_where_it_is_whole() {
     let place = Memory::new("memory");
     let archive = place.archive();

@@ -52,16 +52,45 @@ pub async fn seal(
     let of_nodes = ready.timers.program.iter().filter(|program| is_new(&program.name));
     own.extend(of_nodes.filter(|program| own_name().as_ref() != Some(&program.name)).cloned());
     let whole = known.iter().find(|set| theirs(set) && set.has(&wanted));
-    if own.is_empty() && whole.is_some_and(|set| set.lacking.is_empty()) {
-        return Ok(None);
+    let scratch = environment.scratch("payload")?;
+    let (mut files, mut again) = (Vec::new(), programs);
+    match whole {
+        Some(set) if own.is_empty() && set.lacking.is_empty() => return Ok(None),
+        // Its objects are there: nothing has to be on this machine.
+        Some(set) => {
+            let others = set.public.entries.iter().filter(|entry| !entry.name.starts_with(OWN_PROGRAM));
+            again.extend(others.cloned());
+        }
+        None => files = brought(ready, &wanted, scratch.path(), environment, report).await?,
     }
+    files.extend(own.into_iter().map(|own| file(own.name, &own.file, (own.sha256, own.size))));
+    let created = ready.created();
+    let version = session.cluster().kubernetes.to_string();
+    let sealed = session.vault.seal_payload(
+        (&files, &again),
+        &ready.bundle,
+        (&version, stamp(&created, environment)),
+        environment,
+        report,
+    )?;
+    Ok(Some(Payload { sealed, files: files.len() + again.len(), took: started.elapsed() }))
+}
+
+/// The files of programs and images, as this run has them, or brought now.
+async fn brought(
+    ready: &Ready,
+    wanted: &BTreeSet<archive::Digest>,
+    scratch: &Path,
+    environment: &Environment,
+    report: &Reporter,
+) -> Result<Vec<PayloadFile>, Failure> {
     let fetched;
     let artifacts = match &ready.artifacts {
         Some(artifacts) => artifacts,
         None => {
             report.say("the payload is sealed from this machine's files: they are brought first");
-            fetched = fetch(session, environment, report).await?;
-            if digests(&fetched.payload) != wanted {
+            fetched = fetch(&ready.session, environment, report).await?;
+            if digests(&fetched.payload) != *wanted {
                 return Err(Failure::refused(
                     "the programs and images that this machine has are other builds than the cluster's",
                 )
@@ -70,28 +99,16 @@ pub async fn seal(
             &fetched.artifacts
         }
     };
-    let scratch = environment.scratch("payload")?;
-    let mut files: Vec<PayloadFile> = Vec::new();
-    for laid in artifacts.laid() {
-        files.push(file(laid.name, laid.file, (laid.sha256, laid.size)));
-    }
+    let laid = artifacts.laid();
+    let mut files: Vec<PayloadFile> =
+        laid.map(|laid| file(laid.name, laid.file, (laid.sha256, laid.size))).collect();
     let packages = artifacts.packages();
     if !packages.is_empty() {
-        let path = scratch.path().join(PACKAGES);
+        let path = scratch.join(PACKAGES);
         std::fs::write(&path, &packages).map_err(|error| file_error("cannot be written", &path, &error))?;
         files.push(file(PACKAGES.into(), &path, (Sha256::of(&packages), packages.len() as u64)));
     }
-    files.extend(own.into_iter().map(|own| file(own.name, &own.file, (own.sha256, own.size))));
-    let created = ready.created();
-    let version = session.cluster().kubernetes.to_string();
-    let sealed = session.vault.seal_payload(
-        (&files, &programs),
-        &ready.bundle,
-        (&version, stamp(&created, environment)),
-        environment,
-        report,
-    )?;
-    Ok(Some(Payload { sealed, files: files.len() + programs.len(), took: started.elapsed() }))
+    Ok(files)
 }
 
 fn file(name: String, path: &Path, (sha256, size): (Sha256, u64)) -> PayloadFile {
