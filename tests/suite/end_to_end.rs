@@ -6,7 +6,7 @@
 use crate::host_traces::Traces;
 use crate::lab_cluster::{KUBECTL, LabCluster};
 use crate::program::{Program, Run, with_labs};
-use crate::{before_touch, by_hand, drill, encryption, kit, sealed};
+use crate::{before_touch, by_hand, drill, encryption, kit, payload, sealed};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -41,6 +41,9 @@ fn play(stage: &Stage) {
             sealed::generations_are_sealed_at_several_places(&stage.cluster)
         }),
         ("the kit opens it from nothing", |stage| kit::the_kit_opens_it_from_nothing(&stage.cluster)),
+        ("the payload is sealed once", |stage| {
+            payload::the_payload_is_sealed_once_and_takes_upstreams_place(&stage.cluster)
+        }),
         ("another machine", Stage::another_machine_needs_inventory_archive_and_identity_only),
         ("plan changes nothing", Stage::plan_shows_and_changes_nothing),
         ("sealed before it is changed", |stage| {

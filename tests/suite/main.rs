@@ -35,6 +35,8 @@ mod lab_cluster;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
+mod payload;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod sealed;

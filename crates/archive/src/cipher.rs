@@ -7,7 +7,10 @@ use zeroize::Zeroizing;
 
 /// Certificates and configurations are small, and a snapshot must not keep a control plane busy: a higher level
 /// costs more than it saves.
-const ZSTD_LEVEL: i32 = 3;
+pub(crate) const ZSTD_LEVEL: i32 = 3;
+
+/// Images are compressed already, and programs are large: the lowest level keeps pace with a disk.
+pub(crate) const ZSTD_LEVEL_PAYLOAD: i32 = 1;
 
 /// How much is in hand at once where content is streamed, in bytes.
 const PIECE: usize = 128 * 1024;
@@ -33,10 +36,11 @@ pub(crate) fn encrypt_stream(
     from: &mut dyn Read,
     recipients: &[Recipient],
     (what, limit): (&str, u64),
+    level: i32,
     to: impl Write,
 ) -> Result<(Sum, Sum), Error> {
     let age = encryptor(recipients)?.wrap_output(Summing::new(to)).map_err(|error| failed(&error))?;
-    let zstd = zstd::stream::write::Encoder::new(age, ZSTD_LEVEL).map_err(|error| failed(&error))?;
+    let zstd = zstd::stream::write::Encoder::new(age, level).map_err(|error| failed(&error))?;
     let mut plain = Summing::new(zstd);
     let mut piece = Zeroizing::new(vec![0; PIECE]);
     let mut size = 0;

@@ -41,7 +41,8 @@ pub(crate) const MAX_PRIVATE: u64 = 4 * 1024 * 1024;
 
 /// One entry. The order of its fields is the one that `RECOVER.txt` relies on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Entry {
+pub struct Entry {
+    /// Its logical name.
     pub name: String,
     /// The object that holds it.
     pub object: Digest,

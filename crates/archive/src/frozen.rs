@@ -1,7 +1,9 @@
 //! The bytes of version 1, frozen: documents made of fixed values with a fixed key.
 
+use crate::entries::Entry;
 use crate::epoch::Claim;
 use crate::manifest::{Cluster, IdentityPublic, KIND, Manifest, ManifestId, Object};
+use crate::payload::{Payload, PayloadPublic};
 use crate::proof::{Level, Proof};
 use crate::signed::Body;
 use crate::snapshot::{Signer, Snapshot, SnapshotPublic};
@@ -117,6 +119,36 @@ fn a_generation_of_version_1_has_these_bytes() {
     let snapshots = [(snapshot.id, snapshot)].into();
     let proven = Proof::read(&proof.name(), &bytes, &root, &sets, &snapshots).unwrap().unwrap();
     assert_eq!((proven.proof, proven.signed_by), (proof, Signer::Node("cp1".into())));
+}
+
+#[test]
+fn a_payload_of_version_1_has_these_bytes() {
+    let root = key().public().unwrap();
+    let entry = |name: &str, object: &[u8]| Entry {
+        name: name.into(),
+        object: Digest::of(object),
+        sha256: Digest::of(name.as_bytes()),
+        size: 4711,
+    };
+    let payload = PayloadPublic {
+        cluster: cluster(),
+        created: "2026-11-24T12:00:00Z".into(),
+        entries: vec![entry("images/pause_3.10.2.tar", b"one"), entry("kubeadm", b"two")],
+        epoch: 3,
+        kubernetes: "1.36.3".into(),
+        number: 2,
+        objects: public().objects,
+        recipients: public().recipients,
+        rekindle: "0.1.0".into(),
+        repo: public().repo,
+        root,
+    };
+    let signed = Payload::sign(payload.clone(), &key()).unwrap();
+    insta::assert_snapshot!("payload", String::from_utf8(signed.bytes.clone()).unwrap());
+    let read = Payload::read(&signed.name(), &signed.bytes, &root).unwrap().unwrap();
+    assert_eq!(read.public, payload);
+    // To whom knows no payload it is a set of another kind.
+    assert!(Manifest::read(&signed.name(), &signed.bytes, &root).unwrap().is_none());
 }
 
 #[test]

@@ -201,6 +201,7 @@ impl Archive {
             .filter(|set| !removed.contains(&set.id))
             .flat_map(|set| &set.public.objects)
             .chain(known.manifests.values().flat_map(|set| &set.public.objects))
+            .chain(known.payloads.values().flat_map(|set| &set.public.objects))
             .map(|Object { sha256, .. }| *sha256)
             .collect();
         for object in record.objects.iter().filter(|object| !named.contains(object)) {

@@ -3,7 +3,7 @@
 //! [`spool`] encrypts into a folder, piece by piece; `draft.json`, written last, is the public part without what
 //! only the archive can say. [`Archive::publish_snapshot`](crate::Archive::publish_snapshot) goes on from there.
 
-use crate::cipher::{Sum, encrypt_stream};
+use crate::cipher::{Sum, ZSTD_LEVEL, encrypt_stream};
 use crate::digest::Summing;
 use crate::entries::{Entry, MAX_ENTRY, MAX_SNAPSHOT, Of, Private, SNAPSHOT_ENTRY};
 use crate::manifest::{IdentityManifest, MAX_ENTRIES, ManifestId, Object};
@@ -81,7 +81,7 @@ pub fn spool(capture: Capture, folder: &Path) -> Result<Spooled, Error> {
     make_empty(folder)?;
     let mut objects: BTreeMap<Digest, u64> = BTreeMap::new();
     let mut add = |from: &mut dyn Read, what: &str, limit: u64| -> Result<(Sum, Digest), Error> {
-        let (plain, object) = add(folder, from, &recipients, (what, limit))?;
+        let (plain, object) = add(folder, from, &recipients, (what, limit), ZSTD_LEVEL)?;
         objects.insert(object.0, object.1);
         Ok((plain, object.0))
     };
@@ -122,20 +122,21 @@ pub fn spool(capture: Capture, folder: &Path) -> Result<Spooled, Error> {
 }
 
 /// Encrypts one entry into a file that is named by its digest.
-fn add(
+pub(crate) fn add(
     folder: &Path,
     from: &mut dyn Read,
     recipients: &[Recipient],
     limit: (&str, u64),
+    level: i32,
 ) -> Result<(Sum, Sum), Error> {
     let file = unfinished(folder)?;
-    let (plain, object) = encrypt_stream(from, recipients, limit, io::BufWriter::new(file.as_file()))?;
+    let (plain, object) = encrypt_stream(from, recipients, limit, level, io::BufWriter::new(file.as_file()))?;
     let path = folder.join(object.0.to_string());
     file.persist_noclobber(&path).map_err(|error| failed("write", &path, error.error))?;
     Ok((plain, object))
 }
 
-fn unfinished(folder: &Path) -> Result<tempfile::NamedTempFile, Error> {
+pub(crate) fn unfinished(folder: &Path) -> Result<tempfile::NamedTempFile, Error> {
     tempfile::Builder::new()
         .permissions(Permissions::from_mode(0o600))
         .tempfile_in(folder)
@@ -155,7 +156,7 @@ fn make_empty(folder: &Path) -> Result<(), Error> {
     }
 }
 
-fn failed(act: &'static str, path: &Path, source: io::Error) -> Error {
+pub(crate) fn failed(act: &'static str, path: &Path, source: io::Error) -> Error {
     Error::File { act, path: path.display().to_string(), source }
 }
 

@@ -6,7 +6,7 @@
 use crate::epoch::Claim;
 use crate::manifest::{Cluster, IdentityPublic, ManifestId};
 use crate::survey::Survey;
-use crate::{Archive, Error, RootPublic};
+use crate::{Archive, Error, PayloadSet, RootPublic};
 
 /// Why a signature is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +82,8 @@ pub struct Holding {
     pub unread: Vec<Unread>,
     /// Destinations that answered and do not hold the newest identity set.
     pub lacking: Vec<String>,
+    /// The payload sets, newest first: by epoch, number and id.
+    pub payloads: Vec<PayloadSet>,
 }
 
 impl Archive {

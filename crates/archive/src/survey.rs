@@ -3,6 +3,7 @@
 use crate::epoch::Claim;
 use crate::error::chain;
 use crate::manifest::{Manifest, ManifestId};
+use crate::payload::{self, Payload};
 use crate::signed::{self, MAX_DOCUMENT};
 use crate::standing::{Head, Holding, Rejected, Trust, Unread};
 use crate::{Archive, Destination, DestinationError, Error, Fault, Name, Prefix, RootPublic, format};
@@ -80,6 +81,7 @@ pub(crate) enum Survey {
 pub(crate) struct Known {
     pub holding: Holding,
     pub manifests: BTreeMap<ManifestId, Manifest>,
+    pub payloads: BTreeMap<ManifestId, Payload>,
     pub newest: Manifest,
     /// The bytes of the highest claimed epoch.
     pub claim: Option<Vec<u8>>,
@@ -225,6 +227,7 @@ fn nothing(readings: Vec<Reading>, unread: Vec<(String, DestinationError)>) -> R
 #[derive(Default)]
 struct Documents {
     manifests: BTreeMap<ManifestId, Manifest>,
+    payloads: BTreeMap<ManifestId, Payload>,
     holders: BTreeMap<ManifestId, BTreeSet<usize>>,
     claims: BTreeMap<u64, (Claim, Vec<u8>)>,
     rejected: Vec<Rejected>,
@@ -239,7 +242,14 @@ impl Documents {
                     self.holders.entry(manifest.id).or_default().insert(reading.index);
                     self.manifests.insert(manifest.id, manifest);
                 }
-                Ok(None) => {}
+                Ok(None) => match Payload::read(name, bytes, root) {
+                    Ok(Some(payload)) => {
+                        self.holders.entry(payload.id).or_default().insert(reading.index);
+                        self.payloads.insert(payload.id, payload);
+                    }
+                    Ok(None) => {}
+                    Err(fault) => refused.push((name.clone(), fault)),
+                },
                 Err(fault) => refused.push((name.clone(), fault)),
             }
         }
@@ -280,6 +290,9 @@ fn known(
         documents.rejected.extend(reading.rejected.iter().cloned());
     }
     let holders = documents.holders;
+    let payloads = documents.payloads;
+    let places: Vec<(usize, &str)> =
+        readings.iter().map(|reading| (reading.index, reading.at.as_str())).collect();
     let (claim, claim_bytes) = documents.claims.pop_last().map(|(_, claim)| claim).unzip();
     let manifests = documents.manifests;
     let epoch = claim.as_ref().map_or(0, |claim: &Claim| claim.epoch).max(newest.public.epoch);
@@ -301,8 +314,9 @@ fn known(
             })
             .map(|reading| reading.at.clone())
             .collect(),
+        payloads: payload::sets(&payloads, &newest.public, &holders, &places),
     };
-    Ok(Known { holding, manifests, newest, claim: claim_bytes, holders })
+    Ok(Known { holding, manifests, payloads, newest, claim: claim_bytes, holders })
 }
 
 fn heads(manifests: &BTreeMap<ManifestId, Manifest>) -> Vec<Head> {

@@ -248,7 +248,7 @@ fn place(draft: &Draft, key: &SigningKey, seen: &Snapshots, known: &Known) -> Re
 }
 
 /// Makes sure that an object lies at a destination: written from a file unless it is there, and read back.
-fn put<F>(
+pub(crate) fn put<F>(
     destination: &dyn Destination,
     object: &Object,
     from: impl FnOnce(&Object) -> Result<F, Error>,

@@ -56,6 +56,9 @@ pub enum Error {
     /// A program of this machine failed.
     #[error("{command} failed with {status}:\n{last_lines}")]
     Failed { command: String, status: String, last_lines: String },
+    /// No build of this program is there.
+    #[error("{name} does not come from {place}")]
+    NoRelease { name: String, place: &'static str },
     /// kubeadm can't be run here, so nobody says which images it wants.
     #[error("kubeadm for linux/{arch} can't run on this machine, so its list of images is unknown")]
     NoImageList { arch: String },
@@ -87,6 +90,7 @@ impl Error {
             Self::NotPinned { .. } => "choose one of these, or another source".into(),
             Self::Missing { install, .. } => (*install).into(),
             Self::GoTooOld { .. } => "install a newer Go, or let it fetch one: GOTOOLCHAIN=auto".into(),
+            Self::NoRelease { .. } => "lay it into the folder or the mirror that [artifacts] names".into(),
             Self::NoImageList { .. } => "run on Linux, or give the list of images".into(),
             _ => return None,
         })

@@ -18,7 +18,7 @@ mod cache;
 mod digest;
 mod elf;
 mod error;
-mod export;
+pub mod export;
 mod image;
 mod kubeadm;
 mod listed;
@@ -70,6 +70,36 @@ pub async fn obtain(
         Source::Folder(folder) => source::folder::obtain(folder, wanted, &cache).await,
         Source::Modules => source::go_build::obtain(wanted, &cache, report).await,
     }
+}
+
+/// How a build of this program begins; the platform follows: `rekindle-linux-arm64`.
+pub const OWN_PROGRAM: &str = "rekindle-";
+
+/// Brings this program, of a version, for Linux on `arch`: its file in the cache or in the folder, its SHA-256 and its
+/// length in bytes. A folder lists it in `SHA256SUMS`; a mirror has `rekindle/vVERSION/rekindle-linux-ARCH`, and its
+/// digest in a file beside it that ends in `.sha256`.
+///
+/// # Errors
+/// [`Error::NoRelease`] where the source can't have it; else as for [`obtain`].
+pub async fn own_program(
+    source: &Source,
+    version: &str,
+    arch: Arch,
+    cache: &Path,
+    progress: impl Fn(Progress) + Send + Sync,
+) -> Result<(PathBuf, Sha256, u64), Error> {
+    let report: &progress::Report = &progress;
+    let cache = cache::Cache::open(cache, report).await?;
+    let name = format!("{OWN_PROGRAM}linux-{arch}");
+    let listed::Checked { file, sha256, size } = match source {
+        Source::Upstream(upstream) => {
+            source::upstream::own_program(upstream, version, &name, &cache, report).await?
+        }
+        Source::Folder(folder) => listed::Listed::open(folder.clone(), &cache)?.checked(&name).await?,
+        Source::Modules => return Err(Error::NoRelease { name, place: "Go modules" }),
+    };
+    elf::require(&file, arch)?;
+    Ok((file, sha256, size))
 }
 
 /// Builds the registry `distribution` for this machine from its Go module, unless `cache` has it, and returns the

@@ -10,7 +10,7 @@ use crate::cache::{self, Cache};
 use crate::error::{At as _, Error};
 
 /// The list of files and their digests, as `sha256sum` writes and checks it.
-pub(crate) const SUMS: &str = "SHA256SUMS";
+pub const SUMS: &str = "SHA256SUMS";
 
 /// A folder whose files are only used if they have the digests that it lists.
 pub(crate) struct Listed<'a> {

@@ -89,6 +89,7 @@ pub const KEYS: &[Key] = &[
     Key { path: "archive.keep.last",          kind: Kind::Free },
     Key { path: "archive.keep.daily",         kind: Kind::Free },
     Key { path: "archive.keep.monthly",       kind: Kind::Free },
+    Key { path: "archive.payload",            kind: Kind::Free },
     Key { path: "archive.trust",              kind: Kind::Free },
     Key { path: "artifacts.source",           kind: Kind::Free },
     Key { path: "kubeadm.api-server",         kind: Kind::Rolling },

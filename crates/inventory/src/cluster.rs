@@ -250,6 +250,8 @@ pub struct Archive {
     pub every: Option<Duration>,
     /// How many generations `archive prune` keeps.
     pub keep: Keep,
+    /// Whether the programs and images of the running version are sealed too.
+    pub payload: bool,
 }
 
 /// One place for the archive.

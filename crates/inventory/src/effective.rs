@@ -138,6 +138,7 @@ fn archive(archive: &Archive) -> Vec<(String, Value)> {
         ("trust", archive.trust.as_deref().map(Into::into)),
         ("every", archive.every.map(|every| duration_text(every).into())),
         ("keep", Some(keep(archive.keep))),
+        ("payload", Some(archive.payload.into())),
     ])
 }
 

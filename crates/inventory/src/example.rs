@@ -32,6 +32,7 @@ to = [\"./archive\"]
 # trust = \"…\"                              # the first `up` prints this line
 # recipients = [\"age1…\", \"ssh-ed25519 …\"]  # who can open it; one of them kept offline
 # identity-command = [\"op\", \"read\", \"…\"]   # prints an identity, where no --identity is given
+# payload = true                            # programs and images too, about 270 MB
 
 # Below, every key has its default.
 

@@ -166,6 +166,8 @@ pub(crate) struct RawArchive {
     pub every: Option<At<String>>,
     /// How many generations `archive prune` keeps; default { last = 48, daily = 14, monthly = 6 }.
     pub keep: Option<At<RawKeep>>,
+    /// Whether `up` seals the programs and images of the running version too; default true.
+    pub payload: Option<At<bool>>,
     /// The archive's root public key, as the first `up` prints it.
     pub trust: Option<At<String>>,
 }

@@ -5,7 +5,7 @@
 use inventory::Cluster;
 use pki::{Entropy, SystemEntropy};
 use plan::ask::survey::{Answer, Facts, Today};
-use plan::{Context, Growth, Payload, kubeadm::Cgroups};
+use plan::{Context, Growth, Payload, Snapshots, kubeadm::Cgroups};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use step::{Body, Change, Digest, HostId, Plan, Same, Script, Step};
@@ -60,6 +60,10 @@ fn payload() -> Payload {
 }
 
 fn up(file: &str, cgroup: u8, growth: Growth) -> Plan {
+    up_with(file, cgroup, growth, None)
+}
+
+fn up_with(file: &str, cgroup: u8, growth: Growth, snapshots: Option<&Snapshots>) -> Plan {
     let cluster = cluster(file);
     let now = time::OffsetDateTime::from_unix_timestamp(1_795_000_000).unwrap();
     let entropy = &mut Steady(SystemEntropy);
@@ -83,7 +87,7 @@ fn up(file: &str, cgroup: u8, growth: Growth) -> Plan {
         patches: &patches,
         cgroups: Cgroups::of(&cluster, &answers),
         growth,
-        snapshots: None,
+        snapshots,
     };
     plan::up(&context).unwrap()
 }
@@ -130,6 +134,27 @@ fn texts(plan: &Plan, host: &str) -> String {
         }
     }
     text
+}
+
+#[test]
+fn timers_are_laid_taken_away_or_left_as_they_are() {
+    let of_timers = |snapshots: Option<&Snapshots>| {
+        let text = outline(&up_with("stacked-3.toml", 2, Growth::Added, snapshots));
+        let named = |line: &&str| line.contains("rekindle-snapshot.timer") || line.contains("by the clock");
+        text.lines().filter(named).map(|line| line.trim().to_owned()).collect::<Vec<_>>()
+    };
+    let with = |program| Snapshots {
+        program,
+        every: std::time::Duration::from_secs(600),
+        settings: ["cp1", "cp2", "cp3"].map(|node| (node.to_owned(), "{}".to_owned())).into(),
+        files: BTreeMap::new(),
+    };
+    let count = |lines: &[String], what: &str| lines.iter().filter(|line| line.contains(what)).count();
+    let laid = of_timers(Some(&with(Some((Digest::of(b"rekindle"), 8)))));
+    assert_eq!((count(&laid, "start rekindle-snapshot.timer"), count(&laid, "no snapshots")), (3, 0));
+    assert_eq!(count(&of_timers(None), "no snapshots by the clock"), 3);
+    // No program for the nodes' platform: nobody knows better than what lies there.
+    assert_eq!(of_timers(Some(&with(None))), Vec::<String>::new());
 }
 
 #[test]

@@ -137,7 +137,8 @@ impl Environment {
         Ok(file)
     }
 
-    fn give(&self, path: &Path) -> std::io::Result<()> {
+    /// Gives a file to the user, where we are somebody else.
+    pub fn give(&self, path: &Path) -> std::io::Result<()> {
         match self.owner {
             Some((user, group)) => std::os::unix::fs::lchown(path, Some(user), Some(group)),
             None => Ok(()),

@@ -4,7 +4,7 @@
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, chain};
 use crate::report::Reporter;
-use artifacts::{Arch, Http, Progress, Proxy, Sites, Unit, Upstream, Wanted};
+use artifacts::{Arch, Http, Progress, Proxy, Sha256, Sites, Unit, Upstream, Wanted};
 use inventory::Source;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,35 @@ pub async fn obtain_wanted(
     environment: &Environment,
     report: &Reporter,
 ) -> Result<Obtained, Failure> {
-    let source = match source {
+    let (source, cache) = (place(source, base, environment)?, cache(environment)?);
+    let tell = |progress: Progress| told(report, progress);
+    let got = artifacts::obtain(&source, wanted, &cache, tell).await.map_err(|error| failure(&error))?;
+    Ok(Obtained { payload: known(&got), files: files(&got), artifacts: got })
+}
+
+/// How a build of this program is called among programs and images.
+pub fn program_name(system: &str, arch: Arch) -> String {
+    format!("{}{system}-{arch}", artifacts::OWN_PROGRAM)
+}
+
+/// This program of this version for nodes of another platform: its file, with digest and size.
+pub async fn bring_program(
+    source: &Source,
+    base: &Path,
+    arch: Arch,
+    environment: &Environment,
+    report: &Reporter,
+) -> Result<(PathBuf, Sha256, u64), Failure> {
+    let (source, cache) = (place(source, base, environment)?, cache(environment)?);
+    let tell = |progress: Progress| told(report, progress);
+    artifacts::own_program(&source, env!("CARGO_PKG_VERSION"), arch, &cache, tell)
+        .await
+        .map_err(|error| failure(&error))
+}
+
+/// Where programs and images come from.
+fn place(source: &Source, base: &Path, environment: &Environment) -> Result<artifacts::Source, Failure> {
+    Ok(match source {
         Source::Upstream => artifacts::Source::Upstream(upstream(Sites::default())?),
         Source::Mirror(url) => {
             let sites = Sites::mirror(Some(url), Some(url)).map_err(|error| Failure::because(&error))?;
@@ -48,14 +76,15 @@ pub async fn obtain_wanted(
         }
         Source::Folder(folder) => artifacts::Source::Folder(environment.path(base, folder)),
         Source::Modules => artifacts::Source::Modules,
-    };
+    })
+}
+
+fn cache(environment: &Environment) -> Result<PathBuf, Failure> {
     let cache = environment.cache.join("artifacts");
     environment
         .make_folder(&cache)
         .map_err(|error| crate::failure::file_error("cannot be made", &cache, &error))?;
-    let tell = |progress: Progress| told(report, progress);
-    let got = artifacts::obtain(&source, wanted, &cache, tell).await.map_err(|error| failure(&error))?;
-    Ok(Obtained { payload: known(&got), files: files(&got), artifacts: got })
+    Ok(cache)
 }
 
 fn told(report: &Reporter, progress: Progress) {

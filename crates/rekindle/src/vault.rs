@@ -4,6 +4,7 @@ mod contents;
 mod generations;
 mod keys;
 mod opened;
+mod payload;
 mod reading;
 mod trust_note;
 
@@ -27,6 +28,7 @@ use contents::{
 pub use generations::{OpenedGeneration, Signing, Tried};
 use keys::Keys;
 pub use opened::{LastOpened, openings};
+pub use payload::digests;
 pub use reading::Origin;
 use trust_note::{note_trust, noted_trust};
 

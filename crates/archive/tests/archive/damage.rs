@@ -279,13 +279,23 @@ fn an_unknown_field_is_kept_and_a_critical_one_refused() {
 #[test]
 fn another_kind_of_set_is_left_alone() {
     let (place, set) = small();
-    let mut payload = body(&place);
-    (payload["kind"], payload["objects"]) = (json!("payload"), json!({ "in": "another form" }));
-    let bytes = sign(&payload, 1);
-    place.set(&format!("gen/1-0-{}.json", &Digest::of(&bytes).to_string()[..8]), bytes);
+    let body = body(&place);
+    let plant = |kind: &str| {
+        let mut other = body.clone();
+        (other["kind"], other["objects"]) = (json!(kind), json!({ "in": "another form" }));
+        let bytes = sign(&other, 1);
+        let name = format!("gen/1-0-{}.json", &Digest::of(&bytes).to_string()[..8]);
+        place.set(&name, bytes);
+        name
+    };
+    plant("one of the future");
     place.set("gen/1-4711-00000000.json", "a snapshot that some other key signed");
     let opened = place.archive().open_identity(&set.identities, &ANCHOR()).unwrap();
     assert_eq!((plain(&opened.entries), opened.holding.rejected), (plain(&set.entries), vec![]));
+    // A payload of another form is named, and no more than that.
+    let name = plant("payload");
+    let opened = place.archive().open_identity(&set.identities, &ANCHOR()).unwrap();
+    assert_eq!((&opened.holding.rejected[0].name, opened.holding.payloads.len()), (&name, 0));
 }
 
 #[test]

@@ -76,6 +76,56 @@ fn the_generation_of_version_1_opens() {
     assert_eq!(identity.public.delegations, [ONE.delegation(1)]);
 }
 
+/// An archive of version 1 with a payload set.
+const PAYLOAD: &str = "v1-payload";
+
+#[test]
+fn the_payload_of_version_1_opens() {
+    let (archive, trust) = (lying_in(PAYLOAD), Trust::Anchor(ROOT.parse::<RootPublic>().unwrap()));
+    let Standing::Holds(holding) = archive.state(&trust).unwrap() else { panic!("it is empty") };
+    assert!(holding.rejected.is_empty() && holding.heads.len() == 1 && holding.payloads.len() == 1);
+    let set = &holding.payloads[0];
+    insta::assert_snapshot!("version_1_payload", serde_json::to_string_pretty(&set.public).unwrap());
+    let text = Secret::new(fs::read(golden("v1-payload.identity")).unwrap());
+    let identities = Identities::parse(&text, "v1-payload.identity").unwrap();
+    let scratch = tempfile::TempDir::new().unwrap();
+    let mut to = Vec::new();
+    for entry in &set.public.entries {
+        archive.open_payload_file(set, entry, &identities, scratch.path(), &mut to).unwrap();
+    }
+    assert_eq!(String::from_utf8(to).unwrap(), "a package\nan image\na program\n");
+}
+
+#[test]
+#[ignore = "makes the golden payload of a new version, and never replaces one"]
+fn make_payload() {
+    use crate::place::{STAMP, root_key};
+    use archive::{Cluster, Digest, NewIdentity, PayloadFile, PayloadSealing};
+    assert!(!golden(PAYLOAD).exists(), "the golden archive is never replaced");
+    let key = NewIdentity::mint(STAMP.created).unwrap();
+    fs::write(golden("v1-payload.identity"), key.file.expose()).unwrap();
+    let mut set = crate::place::set(0x47);
+    set.cluster = Cluster { name: "golden".into(), uid: "0123456789abcdef0123456789abcdef".into() };
+    set.recipients = vec![key.recipient];
+    set.entries = [(ROOT_KEY_ENTRY.to_owned(), root_key(0x47))].into();
+    let archive = lying_in(PAYLOAD);
+    set.seal(&archive, None).unwrap();
+    let dir = tempfile::TempDir::new().unwrap();
+    let file = |(name, content): (&str, &str)| {
+        let path = dir.path().join(Digest::of(content.as_bytes()).to_string());
+        fs::write(&path, content).unwrap();
+        let (sha256, size) = (Digest::of(content.as_bytes()), content.len() as u64);
+        PayloadFile { name: name.into(), path, sha256, size }
+    };
+    let files =
+        [("PACKAGES", "a package\n"), ("images/pause_3.10.2.tar", "an image\n"), ("kubeadm", "a program\n")]
+            .map(file);
+    let spool = dir.path().join("spool");
+    let sealing =
+        PayloadSealing { kubernetes: "1.36.3", files: &files, again: &[], spool: &spool, stamp: STAMP };
+    archive.seal_payload(&sealing, &root_key(0x47), &|_| {}).unwrap();
+}
+
 #[test]
 #[ignore = "makes the golden generation of a new version, and never replaces one"]
 fn make_generation() {

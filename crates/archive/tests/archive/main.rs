@@ -21,6 +21,8 @@ mod nodes;
 #[cfg(test)]
 mod order;
 #[cfg(test)]
+mod payload;
+#[cfg(test)]
 mod place;
 #[cfg(test)]
 mod prune;

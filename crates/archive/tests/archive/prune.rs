@@ -1,8 +1,11 @@
 //! Pruning: what goes, that what stays can be restored, and that a run that ends anywhere leaves it so.
 
+use crate::damage::sign;
 use crate::nodes::{ANCHOR, Nodes, ONE, TWO, db, generations, proof, revisions};
+use crate::payload::Files;
 use crate::place::{Memory, STAMP, at, root_key};
-use archive::{Archive, Error, Keep, Level, Retention, retain};
+use archive::{Archive, Digest, Error, Keep, Level, Object, Retention, Standing, retain};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -104,6 +107,35 @@ fn a_run_that_ends_anywhere_leaves_nothing_listed_that_cannot_be_restored() {
             assert_eq!(kept(&places[0]), kept(&whole[0]), "{what}: the next run finishes");
             assert_eq!(kept(&places[1]), kept(&whole[1]), "{what}");
         }
+    }
+}
+
+/// A stolen node's set names the objects of a payload as its own, so that they would go with it.
+#[test]
+fn a_set_that_names_the_objects_of_a_payload_does_not_take_them_along() {
+    let place = Memory::new("memory");
+    let archive = place.archive();
+    let nodes = seven(&archive);
+    let files = Files::new();
+    files.seal(&archive).unwrap();
+    let Standing::Holds(holding) = archive.state(&ANCHOR()).unwrap() else { panic!("it is empty") };
+    let payload = holding.payloads[0].clone();
+    let (name, bytes) = place.files().into_iter().find(|(name, _)| name.starts_with("gen/1-1000-")).unwrap();
+    let mut body = serde_json::from_slice::<Value>(&bytes).unwrap()["body"].take();
+    let mut objects: Vec<Object> = serde_json::from_value(body["objects"].take()).unwrap();
+    objects.extend(&payload.public.objects);
+    objects.sort();
+    body["objects"] = serde_json::to_value(objects).unwrap();
+    place.remove(&name);
+    let forged = sign(&body, ONE.0);
+    place.set(&format!("gen/1-1000-{}.json", &Digest::of(&forged).to_string()[..8]), forged);
+    let id = generations(&archive).all.iter().find(|one| one.public.revision == 1000).unwrap().id;
+    archive.prove(&proof(id, Level::L3, "forged"), &ONE.key(), &ANCHOR()).unwrap();
+    let pruned = archive.prune(&says(&archive), &root_key(1), &STAMP).unwrap();
+    assert!(pruned.objects > 0 && !revisions(&generations(&archive)).contains(&1000), "{pruned:?}");
+    for entry in &payload.public.entries {
+        let (identities, scratch) = (&nodes.set.identities, nodes.dir.path());
+        archive.open_payload_file(&payload, entry, identities, scratch, &mut std::io::sink()).unwrap();
     }
 }
 

@@ -1,6 +1,7 @@
 //! A person's recovery without rekindle: the lines of `RECOVER.txt`, typed as they stand.
 
 use crate::nodes::{ANCHOR, Nodes, ONE, TWO, db, entries, proof};
+use crate::payload::Files;
 use crate::place::{Memory, plain, root, set};
 use archive::{Archive, Folder, Level, NewIdentity, Secret};
 use std::fs;
@@ -107,6 +108,41 @@ fn a_person_takes_the_newest_snapshot_out_of_it() {
     archive.prove(&proof(newest.id, Level::L3, "r"), &TWO.key(), &ANCHOR()).unwrap();
     let out = run();
     assert!(out.contains(&format!("proof/{}-r.json", newest.id.tag())) && !out.contains("nobody"), "{out}");
+}
+
+#[test]
+fn a_person_takes_the_newest_programs_out_of_it() {
+    if let Some(program) = missing(&["age", "zstd", "sha256sum"]) {
+        println!("skipped: `{program}` is not installed");
+        return;
+    }
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("archive");
+    let archive = Archive::at(vec![Box::new(Folder::new(&path, None))]).unwrap();
+    let key = NewIdentity::mint("2026-11-24T12:00:00Z").unwrap();
+    fs::write(dir.path().join("identity.txt"), key.file.expose()).unwrap();
+    let mut set = set(1);
+    set.recipients.push(key.recipient);
+    set.seal(&archive, None).unwrap();
+    let mut files = Files::new();
+    files.seal(&archive).unwrap();
+    files.add("kubelet", b"a newer set");
+    files.seal(&archive).unwrap();
+
+    let page = fs::read_to_string(path.join("RECOVER.txt")).unwrap();
+    let of = |from: &str, until: &str| commands(&page[page.find(from).unwrap()..], until);
+    let script = [of("1. Say", "\n2. "), of("\n10. ", "\n11. ")]
+        .join("\n")
+        .replace("$HOME/identity.txt", &dir.path().join("identity.txt").display().to_string())
+        .replace("$HOME/recovered", &dir.path().join("out").display().to_string());
+    let run = Command::new("sh").arg("-c").arg(&script).current_dir(&path).output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    assert!(run.status.success(), "{out}\n{err}\n{script}");
+    assert_eq!(out.lines().filter(|line| line.ends_with(": OK")).count(), 4, "{out}");
+    for file in &files.files {
+        let laid = dir.path().join("out/payload").join(&file.name);
+        assert_eq!(fs::read(laid).unwrap(), fs::read(&file.path).unwrap(), "{}", file.name);
+    }
 }
 
 #[test]

@@ -106,6 +106,24 @@ pub(crate) async fn obtain(
     Ok(payload)
 }
 
+/// This program for another platform. The project itself publishes none yet, so it is a mirror's.
+pub(crate) async fn own_program(
+    upstream: &Upstream,
+    version: &str,
+    name: &str,
+    cache: &Cache,
+    report: &Report<'_>,
+) -> Result<Checked, Error> {
+    if upstream.sites.files.is_none() {
+        return Err(Error::NoRelease { name: name.to_owned(), place: "upstream, which has no release yet" });
+    }
+    let client = Client::new(&upstream.http)?;
+    let path = format!("v{version}/{name}");
+    let sums = format!("{path}.sha256");
+    let published = Published { host: "rekindle", path, sums, member: None };
+    Fetch { client: &client, upstream, cache, report }.file(&published).await
+}
+
 struct Fetch<'a> {
     client: &'a Client,
     upstream: &'a Upstream,

@@ -4,6 +4,7 @@
 mod distribution;
 mod folder;
 mod modules;
+mod own_program;
 mod registry;
 mod server;
 mod upstream;

@@ -117,6 +117,7 @@ pub(super) fn archive(raw: &RawArchive, found: &mut Found) -> Archive {
         trust: raw.trust.as_ref().and_then(|at| found.take(at.text(), trust)),
         every: raw.every.as_ref().and_then(|at| found.take(at.text(), value::duration)),
         keep: raw.keep.as_ref().map_or_else(Keep::default, |at| keep(&at.value, found)),
+        payload: raw.payload.as_ref().is_none_or(|at| at.value),
     }
 }
 

@@ -14,8 +14,8 @@ use step::{Digest, File, Script, Step};
 /// What the nodes' timers are made from; without it there are none.
 #[derive(Clone, Debug)]
 pub struct Snapshots {
-    /// This program, for the nodes.
-    pub program: (Digest, u64),
+    /// This program, for the nodes; without one they keep what they have.
+    pub program: Option<(Digest, u64)>,
     /// How often.
     pub every: Duration,
     /// What a node's own run reads, by node: `settings.json`.
@@ -35,7 +35,7 @@ pub fn steps(context: &Context, node: &Node) -> Result<Vec<Step>, TemplateError>
     else {
         return Ok(Vec::new());
     };
-    let (sha256, size) = snapshots.program;
+    let Some((sha256, size)) = snapshots.program else { return Ok(Vec::new()) };
     let mut steps = vec![Step::file(File::program("/usr/local/bin/rekindle", sha256, size))];
     let mut files = vec!["settings.json".to_owned(), "signing.key".to_owned()];
     files.extend(snapshots.files.keys().cloned());

@@ -105,7 +105,8 @@ pub enum ArchiveCommand {
     /// Take entries out of a generation, into files that only you can read.
     #[command(after_help = "Examples:
   rekindle archive extract -i prod.toml --all ./recovered
-  rekindle archive extract -i prod.toml --name etcd/snapshot.db ./recovered")]
+  rekindle archive extract -i prod.toml --name etcd/snapshot.db ./recovered
+  rekindle archive extract -i prod.toml --payload ./k8s     for `source = { folder = \"./k8s\" }` under [artifacts]")]
     Extract {
         /// What opens it.
         #[command(flatten)]
@@ -114,12 +115,15 @@ pub enum ArchiveCommand {
         #[arg(long, value_name = "GEN")]
         generation: Option<String>,
         /// The entry; may be given more than once.
-        #[arg(long, value_name = "ENTRY", required_unless_present = "all")]
+        #[arg(long, value_name = "ENTRY", required_unless_present_any = ["all", "payload"])]
         name: Vec<String>,
         /// All entries.
         #[arg(long, conflicts_with = "name")]
         all: bool,
-        /// A new or empty folder.
+        /// The programs and images instead, as a folder that `[artifacts] source` takes.
+        #[arg(long, conflicts_with_all = ["name", "all"])]
+        payload: bool,
+        /// A new or empty folder; with --payload also one that a killed run left.
         to: PathBuf,
     },
     /// Write all objects of a generation as manifests that `kubectl apply -R -f` takes.

@@ -1,6 +1,7 @@
 //! `archive`: what lies at the destinations, how it comes out, and what goes. No node is asked.
 
 mod kit;
+mod payload;
 mod prune;
 mod recipients;
 
@@ -34,8 +35,11 @@ pub async fn run(command: &ArchiveCommand, environment: &Environment, report: &R
             let (loaded, vault) = Vault::of(opening, environment, report)?;
             prune::run(&vault, loaded.cluster().archive.keep, *yes, environment, report)
         }
-        ArchiveCommand::Extract { reading, generation, name, all, to } => {
+        ArchiveCommand::Extract { reading, generation, name, all, payload, to } => {
             let vault = vault(reading, environment, report)?;
+            if *payload {
+                return payload::extract(&vault, generation.as_deref(), to, environment, report);
+            }
             let wanted = if *all { None } else { Some(&name[..]) };
             extract(&vault, generation.as_deref(), wanted, to, environment, report)
         }
@@ -192,6 +196,9 @@ fn show(vault: &Vault, wanted: Option<&str>, environment: &Environment, report: 
     for (set, from) in [("snapshot", &opened.snapshot.entries), ("identity", opened.identity.entries())] {
         entries.extend(from.iter().map(|(name, entry)| (name.as_str(), entry.expose().len() as u64, set)));
     }
+    let payload = opened.identity.own_payload().map(|set| &set.public);
+    let files = payload.into_iter().flat_map(|public| &public.entries);
+    entries.extend(files.map(|entry| (entry.name.as_str(), entry.size, "payload")));
     let identity = opened.identity.public();
     let mut text = format!(
         "generation {name}: cluster {} (Kubernetes {}), epoch {}, revision {}, taken on {} at {}\nidentity set of {}, for {} recipients\n\n",
@@ -206,6 +213,14 @@ fn show(vault: &Vault, wanted: Option<&str>, environment: &Environment, report: 
     );
     for (name, size, set) in &entries {
         let _ = writeln!(text, "{name:<48} {:>10}  {set}", bytes(*size));
+    }
+    match payload {
+        None => text.push_str("payload: not sealed\n"),
+        Some(public) => {
+            let size: u64 = public.entries.iter().map(|entry| entry.size).sum();
+            let encrypted = public.objects.iter().map(|object| object.size).sum();
+            let _ = writeln!(text, "payload: {} ({} encrypted)", bytes(size), bytes(encrypted));
+        }
     }
     for (name, fact) in &opened.snapshot.facts {
         let _ = writeln!(text, "{name}: {fact}");

@@ -227,7 +227,7 @@ impl Wanted {
             _ => "upstream",
         };
         text.push_str(&format!(
-            "\n[network]\ncni = \"routes\"\n\n[ssh]\nidentity = \"{}\"\nknown-hosts = \"{}\"\n\n[archive]\nto = \"./archive\"\n\n\
+            "\n[network]\ncni = \"routes\"\n\n[ssh]\nidentity = \"{}\"\nknown-hosts = \"{}\"\n\n[archive]\nto = \"./archive\"\npayload = false\n\n\
              [artifacts]\nsource = \"{source}\"\n\n# Nodes share this host's kernel.\n[host]\ncontainer = true\n",
             lab.key().display(),
             lab.known_hosts().display()

@@ -28,6 +28,10 @@ pub async fn run(args: &cli::Status, environment: &Environment, report: &Reporte
     complaints.extend(session.absent.iter().map(|(host, why)| format!("{host}: {why}")));
     if let Some(remembered) = &session.remembered {
         complaints.extend(remembered.debts().into_iter().map(|debt| format!("archive: {debt}")));
+        if session.cluster().archive.payload {
+            let debts = remembered.payload_debts();
+            complaints.extend(debts.into_iter().map(|debt| format!("archive: {debt}")));
+        }
     }
     let generations = session.vault.generations()?;
     let newest = generations.newest_counting();

@@ -2,7 +2,9 @@
 
 mod before_touch;
 mod judge;
+mod payload;
 mod summary;
+mod timers;
 
 use crate::cli;
 use crate::commands::snapshot::Made;
@@ -18,7 +20,7 @@ use artifacts::Arch;
 use engine::{Blobs, Event, Preview, Report, Settings};
 use pki::{Bundle, NodeFiles, SystemEntropy};
 use plan::kubeadm::Cgroups;
-use plan::{Context, Growth, Payload, Snapshots};
+use plan::{Context, Growth, Payload};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,6 +28,7 @@ use std::time::Instant;
 use step::{Digest, Plan};
 use summary::{before_relying, conclude, first_generation, sealed_words, tell_before_relying, tell_minted};
 use time::format_description::well_known::Rfc3339;
+use timers::{Timers, timers};
 
 pub use summary::tell_kept;
 
@@ -49,7 +52,8 @@ pub async fn run(args: &cli::Up, environment: &Environment, report: &Reporter) -
                     Err(_) => None,
                 };
                 let missing = before_relying(&ready, &sealed, &recipients, Made::counts(generation.as_ref()));
-                let exit = ready.unchanged(&sealed, generation.as_ref(), &missing, started, report);
+                let payload = payload::seal(&ready, &recipients, environment, report).await;
+                let exit = ready.unchanged(&sealed, generation.as_ref(), &missing, payload, started, report);
                 tell_before_relying(&ready, &missing, environment, report);
                 return Ok(exit);
             }
@@ -65,17 +69,14 @@ pub async fn run(args: &cli::Up, environment: &Environment, report: &Reporter) -
     let (sealed, recipients) = ready.seal(environment)?;
     report.say(sealed_words(&sealed));
     tell_minted(&recipients, report);
-    let own = ready.own.take();
-    let blobs: Blobs = std::mem::take(&mut ready.files).into_iter().chain(own).collect();
+    let program = ready.timers.program.iter().map(|program| (program.digest(), program.file.clone()));
+    let blobs: Blobs = std::mem::take(&mut ready.files).into_iter().chain(program).collect();
     let settings = Settings { preview: preview.as_ref(), blobs: &blobs, overwrite: args.overwrite };
     let (done, born) = ready.apply(&settings, &sealed, environment).await;
     let result = conclude(&ready, &done, (&sealed, &recipients), started, environment, report).await;
     born?;
     result
 }
-
-/// This program's digest and file.
-type OwnProgram = Option<(Digest, PathBuf)>;
 
 /// Everything that is settled before the first byte goes out.
 pub struct Ready {
@@ -88,10 +89,12 @@ pub struct Ready {
     bundle: Bundle,
     payload: Payload,
     files: BTreeMap<Digest, PathBuf>,
+    /// As they came, where this run brought them.
+    artifacts: Option<artifacts::Payload>,
     local: LocalFiles,
     host_keys: BTreeMap<String, String>,
-    /// This program, where nodes get it.
-    own: OwnProgram,
+    /// The nodes' own snapshots.
+    timers: Timers,
 }
 
 /// Judges what stands, mints or opens, and makes the plan.
@@ -119,12 +122,12 @@ pub async fn prepare(
         None => Bundle::mint(cluster, local.own_ca.as_ref(), session.now, &mut SystemEntropy)
             .map_err(|error| Failure::because(&error).maybe_hint(error.hint()))?,
     };
-    let (payload, files) =
+    let (payload, files, artifacts) =
         match session.remembered.as_ref().and_then(|remembered| same_payload(remembered, &session)) {
-            Some(payload) => (payload, BTreeMap::new()),
+            Some(payload) => (payload, BTreeMap::new(), None),
             None => {
                 let got = fetch(&session, environment, report).await?;
-                (got.payload, got.files)
+                (got.payload, got.files, Some(got.artifacts))
             }
         };
     let mut host_keys =
@@ -132,9 +135,9 @@ pub async fn prepare(
     host_keys.extend(
         session.hosts.host_keys().await.into_iter().map(|(host, key)| (host.as_str().to_owned(), key)),
     );
-    let (snapshots, own) = snapshots(&session, &bundle, environment)?;
-    let plan = make_plan(&session, &bundle, &payload, &local, growth, snapshots.as_ref())?;
-    Ok(Ready { own, session, growth, plan, bundle, payload, files, local, host_keys })
+    let timers = timers(&session, &bundle, environment, report).await?;
+    let plan = make_plan(&session, &bundle, &payload, &local, growth, timers.snapshots.as_ref())?;
+    Ok(Ready { timers, session, growth, plan, bundle, payload, files, artifacts, local, host_keys })
 }
 
 /// The same bundle as a value of our own.
@@ -148,28 +151,6 @@ fn reopened(remembered: &Remembered, session: &Session) -> Result<Bundle, Failur
 fn same_payload(remembered: &Remembered, session: &Session) -> Option<Payload> {
     let same = remembered.cluster.as_ref().is_some_and(|old| old.kubernetes == session.cluster().kubernetes);
     remembered.payload.clone().filter(|_| same)
-}
-
-/// What the nodes' timers are made from, and this program for them.
-fn snapshots(
-    session: &Session,
-    bundle: &Bundle,
-    environment: &Environment,
-) -> Result<(Option<Snapshots>, OwnProgram), Failure> {
-    let by_nodes = |to: &inventory::Destination| to.from == inventory::Writer::Nodes;
-    if !session.cluster().archive.to.iter().any(by_nodes) {
-        return Ok((None, None));
-    }
-    let path = environment
-        .program
-        .clone()
-        .ok_or_else(|| Failure::refused("this program does not find its own file"))?;
-    let bytes =
-        std::fs::read(&path).map_err(|error| crate::failure::file_error("cannot be read", &path, &error))?;
-    let digest = Digest::of(&bytes);
-    let program = (digest, bytes.len() as u64);
-    let snapshots = crate::node::for_nodes(&session.loaded, bundle, environment, program)?;
-    Ok((snapshots, Some((digest, path))))
 }
 
 async fn fetch(session: &Session, environment: &Environment, report: &Reporter) -> Result<Obtained, Failure> {
@@ -199,7 +180,7 @@ fn make_plan(
     payload: &Payload,
     local: &LocalFiles,
     growth: Growth,
-    snapshots: Option<&Snapshots>,
+    snapshots: Option<&plan::Snapshots>,
 ) -> Result<Plan, Failure> {
     let cluster = session.cluster();
     let entropy = &mut SystemEntropy;
@@ -237,7 +218,8 @@ impl Ready {
         let lacks = |preview: &Preview| self.session.hosts.ids().any(|host| preview.missing_bytes(host) > 0);
         let needed = preview.is_none_or(lacks);
         if needed && self.files.is_empty() {
-            self.files = fetch(&self.session, environment, report).await?.files;
+            let got = fetch(&self.session, environment, report).await?;
+            (self.files, self.artifacts) = (got.files, Some(got.artifacts));
         }
         Ok(())
     }
@@ -304,6 +286,7 @@ impl Ready {
         sealed: &Sealed,
         generation: Option<&Made>,
         missing: &[String],
+        payload: payload::Sealing,
         started: Instant,
         report: &Reporter,
     ) -> Exit {
@@ -312,7 +295,7 @@ impl Ready {
         let absent: Vec<_> = self.session.absent.keys().collect();
         report.result(
             &format!("nothing to do: {} is as the inventory says ({})", self.session.cluster().name, duration(started.elapsed())),
-            json!({"changed": 0, "round_trips": trips, "traffic": traffic, "absent": absent, "generation": generation.map(Made::value), "before_relying": missing, "seconds": started.elapsed().as_secs_f64()}),
+            json!({"changed": 0, "round_trips": trips, "traffic": traffic, "absent": absent, "generation": generation.map(Made::value), "payload": payload::value(&payload), "before_relying": missing, "seconds": started.elapsed().as_secs_f64()}),
         );
         if sealed.new {
             report.say(sealed_words(sealed));
@@ -323,6 +306,11 @@ impl Ready {
             report.say(made.headline());
             debts.extend(made.complaints());
         }
+        if let Some(headline) = payload::headline(&payload) {
+            report.say(headline);
+        }
+        debts.extend(payload::complaints(&payload));
+        debts.extend(self.timers.missing.clone());
         for debt in &debts {
             report.say(format!("archive: {debt}"));
         }

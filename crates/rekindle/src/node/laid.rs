@@ -17,7 +17,7 @@ pub fn for_nodes(
     loaded: &Loaded,
     bundle: &Bundle,
     environment: &Environment,
-    program: (step::Digest, u64),
+    program: Option<(step::Digest, u64)>,
 ) -> Result<Option<plan::Snapshots>, Failure> {
     let cluster = loaded.cluster();
     let mut files = BTreeMap::new();

@@ -1,7 +1,7 @@
 //! How a run ended, in words: what was kept, what failed, the health of the real thing, where the time went, and
 //! what to do before relying on it.
 
-use super::Ready;
+use super::{Ready, payload};
 use crate::commands::snapshot::{self, Made};
 use crate::commands::{kubeconfig, status};
 use crate::environment::Environment;
@@ -69,6 +69,9 @@ pub async fn conclude(
     }
     let counts = generation.as_ref().is_ok_and(|made| Made::counts(made.as_ref()));
     let missing = before_relying(ready, sealed, recipients, counts);
+    let payload = payload::seal(ready, recipients, environment, report).await;
+    complaints.extend(payload::complaints(&payload));
+    complaints.extend(ready.timers.missing.clone());
     let path = environment.config.join("kubeconfig").join(&cluster.name);
     let admin = kubeconfig::admin(&ready.session.loaded, &ready.bundle, None)?;
     environment
@@ -86,6 +89,9 @@ pub async fn conclude(
     if let Some(made) = made {
         text.push_str(&format!("{}\n", made.headline()));
     }
+    if let Some(headline) = payload::headline(&payload) {
+        text.push_str(&format!("{headline}\n"));
+    }
     text.push_str(&format!(
         "{:<20} {}\nkubeconfig: {}\n",
         "in all",
@@ -101,7 +107,7 @@ pub async fn conclude(
         &text,
         json!({
             "changed": done.changed(), "health": health, "complaints": complaints, "stages": stages, "kubeconfig": path,
-            "generation": made.map(snapshot::Made::value), "before_relying": missing,
+            "generation": made.map(snapshot::Made::value), "payload": payload::value(&payload), "before_relying": missing,
             "traffic": ready.session.hosts.traffic(), "seconds": started.elapsed().as_secs_f64(),
         }),
     );
