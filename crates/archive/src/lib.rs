@@ -13,6 +13,7 @@
 
 mod canonical;
 mod cipher;
+mod claim;
 mod compose;
 mod delegation;
 pub mod destination;
@@ -38,6 +39,7 @@ mod recipient;
 mod retention;
 mod seal;
 mod secret;
+mod selection;
 mod signed;
 mod snapshot;
 mod spool;
@@ -45,11 +47,12 @@ mod standing;
 mod survey;
 mod upload;
 
+pub use claim::{Claimed, Claiming};
 pub use delegation::{Delegation, MAY_PROOF, MAY_SNAPSHOT};
 pub use destination::{Credentials, Destination, DestinationError, Folder, Put, S3, S3Settings};
 pub use digest::{Digest, NotADigest};
 pub use entries::SNAPSHOT_ENTRY;
-pub use epoch::Claim;
+pub use epoch::{Claim, fencing};
 pub use error::Error;
 pub use fault::Fault;
 pub use format::READER;
@@ -58,7 +61,7 @@ pub use identity::{Identities, NewIdentity};
 pub use key::{ROOT_KEY_ENTRY, RootKey, RootPublic, SigningKey};
 pub use manifest::{Cluster, IdentityManifest, IdentityPublic, ManifestId, Object};
 pub use names::{Name, Prefix};
-pub use open::Opened;
+pub use open::{Look, Opened};
 pub use proof::{Level, Proof, Proven};
 pub use prune::Pruned;
 pub use recall::OpenedSnapshot;

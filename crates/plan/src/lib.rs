@@ -8,6 +8,7 @@ pub mod ask;
 pub mod capture;
 pub mod drill;
 pub mod export;
+mod fence;
 pub mod kubeadm;
 mod parts;
 mod payload;
@@ -23,6 +24,7 @@ use pki::{Bundle, ExposeSecret, NodeFiles};
 use std::collections::BTreeMap;
 use step::HostId;
 
+pub use fence::{Fencing, fence};
 pub use parts::etcd::QUORUM;
 pub use parts::preflight::{Problem, problems};
 pub use parts::snapshots::Snapshots;

@@ -38,6 +38,8 @@ pub enum Standing {
         /// etcd nodes that did not answer.
         silent: Vec<HostId>,
     },
+    /// The archive's cluster, stopped on these nodes: host and by which epoch, in words.
+    Fenced(Vec<(HostId, String)>),
     /// Something that is not the archive's: host and what was found there.
     Stranger(Vec<(HostId, String)>),
     /// Too few etcd nodes answered to tell.
@@ -52,6 +54,14 @@ pub fn standing(cluster: &Cluster, known: Option<&Known>, answers: &BTreeMap<Hos
     let strangers = strangers(known, answers);
     if !strangers.is_empty() {
         return Standing::Stranger(strangers);
+    }
+    // Also where the others still have a quorum: they stop as soon as they read the archive.
+    let fenced: Vec<_> = answers
+        .iter()
+        .filter_map(|(host, answer)| Some((host.clone(), answer.today.fenced.clone()?)))
+        .collect();
+    if !fenced.is_empty() {
+        return Standing::Fenced(fenced);
     }
     let quorate =
         answers.values().filter_map(|answer| answer.today.members.as_ref()).max_by_key(|list| list.len());

@@ -103,6 +103,15 @@ impl Session {
         plan::standing(self.cluster(), known.as_ref(), &self.answers)
     }
 
+    /// By which epoch nodes were stopped, in words.
+    pub fn fenced(&self) -> Option<Failure> {
+        let plan::Standing::Fenced(nodes) = self.standing() else { return None };
+        let list: String = nodes.iter().map(|(host, by)| format!("\n  {host} was fenced by {by}")).collect();
+        Some(self.with_absent(Failure::refused(format!("the cluster is fenced, and stays down:{list}")).hint(
+            "its data and manifests lie on the nodes (/var/lib/etcd, /var/lib/rekindle/fenced); `rekindle rebuild` will make the cluster again from the archive",
+        )))
+    }
+
     /// A control plane whose apiserver answers.
     pub fn any_control_plane(&self) -> Result<HostId, Failure> {
         let ready = self
@@ -111,6 +120,9 @@ impl Session {
             .map(|node| HostId::new(&node.name))
             .find(|host| self.answers.get(host).is_some_and(|answer| answer.today.api_ready));
         ready.ok_or_else(|| {
+            if let Some(fenced) = self.fenced() {
+                return fenced;
+            }
             let failure = Failure::refused("no control plane's apiserver answers").exit(Exit::Unknown);
             if self.absent.is_empty() {
                 return failure.hint("`rekindle up` builds the cluster, or says what stands in the way");

@@ -1,5 +1,6 @@
 //! The archive of one cluster as a command uses it: where it is, who can open it, what is sealed into it.
 
+mod epochs;
 mod generations;
 mod trust_note;
 

@@ -1,5 +1,6 @@
 //! `archive`: what lies at the destinations, how it comes out, and what goes. No node is asked.
 
+mod fence;
 mod prune;
 mod recipients;
 
@@ -23,19 +24,25 @@ use time::format_description::well_known::Rfc3339;
 /// Runs one of its verbs.
 pub async fn run(command: &ArchiveCommand, environment: &Environment, report: &Reporter) -> Outcome {
     match command {
-        ArchiveCommand::List(opening) => list(&vault(opening, environment, report)?, report),
-        ArchiveCommand::Show { opening, generation } => {
-            show(&vault(opening, environment, report)?, generation.as_deref(), environment, report)
+        ArchiveCommand::List { opening, distrust } => {
+            let vault = vault(opening, environment, report)?;
+            list(&vault.generations_not_from(&distrust.not_from)?, report)
         }
+        ArchiveCommand::Show { opening, distrust, generation } => {
+            let vault = vault(opening, environment, report)?;
+            show(&vault, generation.as_deref(), &distrust.not_from, environment, report)
+        }
+        ArchiveCommand::Fence(args) => fence::run(args, environment, report),
         ArchiveCommand::Recipients(command) => recipients::run(command, environment, report),
         ArchiveCommand::Prune { opening, yes } => {
             let (loaded, vault) = Vault::of(opening, environment, report)?;
             prune::run(&vault, loaded.cluster().archive.keep, *yes, environment, report)
         }
-        ArchiveCommand::Extract { opening, generation, name, all, to } => {
+        ArchiveCommand::Extract { opening, distrust, generation, name, all, to } => {
             let vault = vault(opening, environment, report)?;
             let wanted = if *all { None } else { Some(&name[..]) };
-            extract(&vault, generation.as_deref(), wanted, to, environment, report)
+            let chosen = (generation.as_deref(), &distrust.not_from[..]);
+            extract(&vault, chosen, wanted, to, environment, report)
         }
         ArchiveCommand::Export { generation, to } => export::run(generation, to, environment, report).await,
     }
@@ -45,8 +52,7 @@ fn vault(opening: &Opening, environment: &Environment, report: &Reporter) -> Res
     Vault::of(opening, environment, report).map(|(_, vault)| vault)
 }
 
-fn list(vault: &Vault, report: &Reporter) -> Outcome {
-    let generations = vault.generations()?;
+fn list(generations: &Generations, report: &Reporter) -> Outcome {
     let now = OffsetDateTime::now_utc();
     let mut text = String::new();
     let row = |text: &mut String, cells: [&str; 6]| {
@@ -69,7 +75,7 @@ fn list(vault: &Vault, report: &Reporter) -> Outcome {
             let _ = writeln!(text, "  ! {note}");
         }
     }
-    let complaints = complaints(&generations);
+    let complaints = complaints(generations);
     if generations.heads.len() > 1 {
         // Legal and harmless: two wrote at once, or at places that the other does not see.
         let _ = writeln!(
@@ -168,22 +174,28 @@ pub fn value(one: &Generation, now: OffsetDateTime) -> Value {
     })
 }
 
-/// The chosen generation, its snapshot written to `to`.
+/// The chosen generation, or the newest that is not of some nodes; its snapshot written to `to`.
 fn open(
     vault: &Vault,
-    wanted: Option<&str>,
+    (wanted, not_from): (Option<&str>, &[String]),
     to: &mut dyn Write,
     environment: &Environment,
 ) -> Result<(String, OpenedGeneration), Failure> {
-    let generations = vault.generations()?;
+    let generations = vault.generations_not_from(not_from)?;
     let chosen = vault.choose(&generations, wanted)?;
     let scratch = environment.scratch("open")?;
     let opened = vault.open_generation(&chosen.id, scratch.path(), to)?;
     Ok((generation_name(chosen), opened))
 }
 
-fn show(vault: &Vault, wanted: Option<&str>, environment: &Environment, report: &Reporter) -> Outcome {
-    let (name, opened) = open(vault, wanted, &mut std::io::sink(), environment)?;
+fn show(
+    vault: &Vault,
+    wanted: Option<&str>,
+    not_from: &[String],
+    environment: &Environment,
+    report: &Reporter,
+) -> Outcome {
+    let (name, opened) = open(vault, (wanted, not_from), &mut std::io::sink(), environment)?;
     let mut entries: Vec<(&str, u64, &str)> = vec![(SNAPSHOT_ENTRY, opened.snapshot.size, "snapshot")];
     for (set, from) in [("snapshot", &opened.snapshot.entries), ("identity", opened.identity.entries())] {
         entries.extend(from.iter().map(|(name, entry)| (name.as_str(), entry.expose().len() as u64, set)));
@@ -215,7 +227,7 @@ fn show(vault: &Vault, wanted: Option<&str>, environment: &Environment, report: 
 
 fn extract(
     vault: &Vault,
-    generation: Option<&str>,
+    generation: (Option<&str>, &[String]),
     wanted: Option<&[String]>,
     to: &Path,
     environment: &Environment,

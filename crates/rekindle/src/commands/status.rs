@@ -6,6 +6,8 @@ use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::report::Reporter;
 use crate::session::Session;
+use crate::vault::Remembered;
+use ::archive::Holding;
 use inventory::{Cluster, Role};
 use plan::ask::health::Health;
 use std::fmt::Write;
@@ -15,9 +17,13 @@ use step::HostId;
 /// Asks and prints a table. Complaints make it exit with 5.
 pub async fn run(args: &cli::Cluster, environment: &Environment, report: &Reporter) -> Outcome {
     let session = Session::open(args, environment, report).await?;
-    let on = session.any_control_plane()?;
+    // A fenced cluster that is down is as it should be, and not well.
+    let on = session
+        .any_control_plane()
+        .map_err(|failure| if session.fenced().is_some() { failure.exit(Exit::Due) } else { failure })?;
     let health = ask(&session, &on).await?;
     let mut complaints = health.complaints(session.cluster());
+    complaints.extend(fenced(&session));
     complaints.extend(session.absent.iter().map(|(host, why)| format!("{host}: {why}")));
     if let Some(remembered) = &session.remembered {
         complaints.extend(remembered.debts().into_iter().map(|debt| format!("archive: {debt}")));
@@ -41,6 +47,21 @@ pub async fn run(args: &cli::Cluster, environment: &Environment, report: &Report
         serde_json::json!({"asked": on, "health": health, "complaints": complaints, "generation": newest}),
     );
     Ok(if complaints.is_empty() { Exit::Done } else { Exit::Due })
+}
+
+/// Nodes that a newer epoch stopped, while others still serve; and that it was claimed.
+fn fenced(session: &Session) -> Vec<String> {
+    let nodes = session.answers.iter();
+    let stopped = nodes
+        .filter_map(|(host, answer)| Some(format!("{host} was fenced by {}", answer.today.fenced.as_ref()?)));
+    let holding = session.remembered.as_ref().map(Remembered::holding);
+    let claim = holding.and_then(Holding::unfinished).map(|claim| {
+        format!(
+            "epoch {} was claimed by {} on {} at {}",
+            claim.epoch, claim.holder, claim.host, claim.created
+        )
+    });
+    stopped.chain(claim).collect()
 }
 
 /// The question, to one control plane.

@@ -93,6 +93,7 @@ pub async fn prepare(
 ) -> Result<Ready, Failure> {
     let standing = session.standing();
     let growth = judge::decide(&session, &standing)?;
+    judge::epoch(&session)?;
     let runs_the_wanted_version = judge::version(&session)?;
     judge::fixed_keys(&session, runs_the_wanted_version)?;
     let first = session.remembered.is_none();
@@ -159,7 +160,8 @@ fn snapshots(
         std::fs::read(&path).map_err(|error| crate::failure::file_error("cannot be read", &path, &error))?;
     let digest = Digest::of(&bytes);
     let program = (digest, bytes.len() as u64);
-    let snapshots = crate::node::for_nodes(&session.loaded, bundle, environment, program)?;
+    let epoch = session.remembered.as_ref().map_or(1, |remembered| remembered.holding().epoch);
+    let snapshots = crate::node::for_nodes(&session.loaded, bundle, environment, program, epoch)?;
     Ok((snapshots, Some((digest, path))))
 }
 
