@@ -31,3 +31,19 @@ impl Fencing<'_> {
 pub fn fence(by: &Fencing) -> Script {
     Script::new(format!("set -eu\n{}", include_str!("fence.sh"))).set("WHY", &by.words())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whose_name_is_a_command_runs_none() {
+        let by =
+            Fencing { epoch: 2, holder: "o'ada $(reboot)", host: "`id`", created: "2026-11-24T12:00:00Z" };
+        let text = fence(&by).text();
+        let first = text.lines().next().unwrap();
+        assert_eq!(first, r"WHY='epoch 2, claimed by o'\''ada $(reboot) on `id` at 2026-11-24T12:00:00Z'");
+        // Data stays where it is.
+        assert!(!text.contains("rm ") && !text.contains("/var/lib/etcd"));
+    }
+}

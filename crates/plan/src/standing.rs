@@ -96,3 +96,40 @@ fn strangers(known: Option<&Known>, answers: &BTreeMap<HostId, Answer>) -> Vec<(
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLUSTER: &str = "[cluster]\nname = \"prod\"\nkubernetes = \"1.36.3\"\n[nodes]\n\
+                           cp1 = { address = \"10.0.0.11\", role = \"control-plane\" }\n\
+                           cp2 = { address = \"10.0.0.12\", role = \"control-plane\" }\n\
+                           cp3 = { address = \"10.0.0.13\", role = \"control-plane\" }\n\
+                           [archive]\nto = [\"./archive\"]\n";
+
+    #[test]
+    fn one_node_that_was_stopped_makes_the_cluster_a_fenced_one() {
+        let cluster = inventory::parse("prod.toml", CLUSTER).unwrap().cluster;
+        let known = Known { uid: "c0ffee".into(), born: true };
+        let ours = || {
+            let mut answer = Answer::default();
+            answer.today.cluster = Some("c0ffee".into());
+            answer.today.members = Some(Vec::new());
+            answer
+        };
+        let mut answers: BTreeMap<HostId, Answer> =
+            ["cp1", "cp2"].map(|name| (HostId::new(name), ours())).into();
+        let stands = |answers: &BTreeMap<HostId, Answer>| standing(&cluster, Some(&known), answers);
+        assert!(matches!(stands(&answers), Standing::Ours { .. }));
+        // While the other still has its quorum.
+        let mut stopped = ours();
+        (stopped.today.members, stopped.today.fenced) = (None, Some("epoch 2".into()));
+        answers.insert(HostId::new("cp2"), stopped);
+        assert_eq!(stands(&answers), Standing::Fenced(vec![(HostId::new("cp2"), "epoch 2".into())]));
+        // Another cluster's node is a stranger, whatever became of it.
+        let mut other = answers[&HostId::new("cp2")].clone();
+        other.today.cluster = Some("bad".into());
+        answers.insert(HostId::new("cp2"), other);
+        assert!(matches!(stands(&answers), Standing::Stranger(_)));
+    }
+}

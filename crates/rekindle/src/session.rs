@@ -103,13 +103,12 @@ impl Session {
         plan::standing(self.cluster(), known.as_ref(), &self.answers)
     }
 
-    /// By which epoch nodes were stopped, in words.
-    pub fn fenced(&self) -> Option<Failure> {
-        let plan::Standing::Fenced(nodes) = self.standing() else { return None };
+    /// That these nodes were stopped, and by which epoch.
+    pub fn fenced(&self, nodes: &[(HostId, String)]) -> Failure {
         let list: String = nodes.iter().map(|(host, by)| format!("\n  {host} was fenced by {by}")).collect();
-        Some(self.with_absent(Failure::refused(format!("the cluster is fenced, and stays down:{list}")).hint(
+        self.with_absent(Failure::refused(format!("the cluster is fenced, and stays down:{list}")).hint(
             "its data and manifests lie on the nodes (/var/lib/etcd, /var/lib/rekindle/fenced); `rekindle rebuild` will make the cluster again from the archive",
-        )))
+        ))
     }
 
     /// A control plane whose apiserver answers.
@@ -120,8 +119,8 @@ impl Session {
             .map(|node| HostId::new(&node.name))
             .find(|host| self.answers.get(host).is_some_and(|answer| answer.today.api_ready));
         ready.ok_or_else(|| {
-            if let Some(fenced) = self.fenced() {
-                return fenced;
+            if let plan::Standing::Fenced(nodes) = self.standing() {
+                return self.fenced(&nodes);
             }
             let failure = Failure::refused("no control plane's apiserver answers").exit(Exit::Unknown);
             if self.absent.is_empty() {

@@ -17,10 +17,11 @@ use step::HostId;
 /// Asks and prints a table. Complaints make it exit with 5.
 pub async fn run(args: &cli::Cluster, environment: &Environment, report: &Reporter) -> Outcome {
     let session = Session::open(args, environment, report).await?;
-    // A fenced cluster that is down is as it should be, and not well.
+    // A cluster that is fenced and down is as it should be, and not well.
+    let is_fenced = matches!(session.standing(), plan::Standing::Fenced(_));
     let on = session
         .any_control_plane()
-        .map_err(|failure| if session.fenced().is_some() { failure.exit(Exit::Due) } else { failure })?;
+        .map_err(|failure| if is_fenced { failure.exit(Exit::Due) } else { failure })?;
     let health = ask(&session, &on).await?;
     let mut complaints = health.complaints(session.cluster());
     complaints.extend(fenced(&session));

@@ -64,3 +64,54 @@ fn judge(text: &[u8], root: &RootPublic, epoch: u64, own: &str) -> Option<Claim>
     let claims: Vec<Claim> = lines.filter_map(|line| Claim::verify(line, root).ok()).collect();
     fencing(&claims, epoch, own).cloned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A claim of version 1 as it is frozen: epoch 3, which fences one cluster.
+    fn frozen() -> &'static str {
+        include_str!("../../../archive/src/snapshots/archive__frozen__epoch.snap")
+            .trim_end()
+            .lines()
+            .last()
+            .unwrap()
+    }
+
+    const ROOT: &str = "ed25519:03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8";
+    const OTHER: &str = "ed25519:ea4a6c63e29c520abef5507b132ec5f9954776aebebe7b92421eea691446d22c";
+    const OWN: &str = "cdf818194e3a8c32";
+
+    #[test]
+    fn only_the_root_keys_later_claim_of_ones_own_cluster_fences() {
+        let claim = frozen();
+        let other_epoch = claim.replace("\"epoch\":3", "\"epoch\":4");
+        let among = format!("nonsense\n\n{claim}\n{other_epoch}");
+        let flipped = claim.replace("f5f0c\"}", "f5f0d\"}").replace("1f0c\"}", "1f0d\"}");
+        assert_ne!(flipped, claim);
+        let unsigned = claim.split_once(",\"signature\"").unwrap().0.to_owned() + "}";
+        let cases = [
+            ("it fences", claim, ROOT, 1, OWN, true),
+            ("among others", &among, ROOT, 2, OWN, true),
+            ("it is of the node's own epoch", claim, ROOT, 3, OWN, false),
+            ("it is of an earlier one", claim, ROOT, 4, OWN, false),
+            ("it names another cluster", claim, ROOT, 1, "cdf818194e3a8c3", false),
+            ("another key is the root key", claim, OTHER, 1, OWN, false),
+            ("it was changed", &other_epoch, ROOT, 3, OWN, false),
+            ("its signature was changed", &flipped, ROOT, 1, OWN, false),
+            ("it is not signed", &unsigned, ROOT, 1, OWN, false),
+            ("there is none", "", ROOT, 1, OWN, false),
+            ("it was cut off", &claim[..claim.len() - 9], ROOT, 1, OWN, false),
+        ];
+        for (what, text, root, epoch, own, fences) in cases {
+            let found = judge(text.as_bytes(), &root.parse().unwrap(), epoch, own);
+            assert_eq!(found.is_some(), fences, "{what}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_was_read_is_nothing_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(claims(&folder.path().join("epochs.jsonl")).unwrap(), None);
+    }
+}

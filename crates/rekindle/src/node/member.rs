@@ -147,7 +147,8 @@ mod tests {
             assert_eq!(etcd_cluster(&folder.path().join("wal")).unwrap(), None);
             assert_eq!(etcd_cluster(folder.path()).unwrap(), None, "what an etcd on an empty disk leaves");
             std::fs::write(folder.path().join("0.tmp"), "preallocated").unwrap();
-            std::fs::write(folder.path().join("0000000000000001-0000000000000009.wal"), decoded(hex)).unwrap();
+            std::fs::write(folder.path().join("0000000000000001-0000000000000009.wal"), decoded(hex))
+                .unwrap();
             assert_eq!(etcd_cluster(folder.path()).unwrap(), Some(format!("{id:x}")));
         }
     }

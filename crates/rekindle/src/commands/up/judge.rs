@@ -28,9 +28,7 @@ pub fn decide(session: &Session, standing: &Standing) -> Result<Growth, Failure>
             );
             Err(with_problems(session, failure, |host| !by_host.contains_key(host)))
         }
-        Standing::Fenced(_) => {
-            Err(session.fenced().unwrap_or_else(|| Failure::refused("the cluster is fenced")))
-        }
+        Standing::Fenced(nodes) => Err(session.fenced(nodes)),
         Standing::Lost { with_data, emptied, silent } => {
             let mut text = String::from("the cluster's etcd has no quorum");
             for (hosts, what) in
