@@ -58,11 +58,16 @@ impl Bucket {
         }
     }
 
+    /// Where it is.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// As an inventory names it; `keys` is a file with [`KEYS`].
     pub fn destination(&self, prefix: &str, keys: &str) -> String {
         format!(
-            "{{ url = \"s3://backups/{prefix}\", endpoint = \"http://{}\", credentials = {{ file = \"{keys}\" }} }}",
-            self.address
+            "{{ url = \"s3://backups/{prefix}\", endpoint = \"{}\", credentials = {{ file = \"{keys}\" }} }}",
+            self.endpoint()
         )
     }
 }

@@ -23,6 +23,8 @@ mod fake_node;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod fenced;
+#[cfg(test)]
 mod host_traces;
 #[cfg(test)]
 mod interrupted;

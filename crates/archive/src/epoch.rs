@@ -4,6 +4,7 @@ use crate::manifest::{Cluster, is_display, is_uid, keep};
 use crate::signed::{self, Body};
 use crate::{Error, Fault, RootKey, RootPublic};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 const KIND: &str = "epoch";
 
@@ -14,7 +15,7 @@ pub struct Claim {
     pub cluster: Cluster,
     /// When, by the holder's clock (RFC 3339).
     pub created: String,
-    /// 1 for a new cluster; each rebuild claims the next.
+    /// 1 for a new cluster; each rebuild claims a higher one.
     pub epoch: u64,
     /// etcd cluster ids that this epoch fences, in hex; none for a new cluster.
     pub fences: Vec<String>,
@@ -36,19 +37,22 @@ impl Claim {
     }
 
     /// Reads `epoch/<epoch>.json`.
+    pub(crate) fn read(epoch: u64, bytes: &[u8], root: &RootPublic) -> Result<Self, Fault> {
+        let claim = Self::verify(bytes, root)?;
+        if claim.epoch == epoch { Ok(claim) } else { Err(Fault::Misnamed) }
+    }
+
+    /// Reads the bytes of a claim, wherever they come from.
     ///
     /// # Errors
     /// Where `root` did not sign it, or it is not what it must be.
-    pub(crate) fn read(epoch: u64, bytes: &[u8], root: &RootPublic) -> Result<Self, Fault> {
+    pub fn verify(bytes: &[u8], root: &RootPublic) -> Result<Self, Fault> {
         let body = signed::read(bytes)?.verify(root)?;
         if body.kind() != KIND {
             return Err(Fault::Kind(KIND));
         }
         let claim: Self = body.content()?;
         claim.check()?;
-        if claim.epoch != epoch {
-            return Err(Fault::Misnamed);
-        }
         if claim.root != *root { Err(Fault::Signer(claim.root)) } else { Ok(claim) }
     }
 
@@ -63,5 +67,75 @@ impl Claim {
             ("host", is_display(&self.host, 255)),
         ];
         keep(&rules)
+    }
+}
+
+/// The first of the claims that says that a cluster is no more: the one of `epoch` whose etcd has this cluster id
+/// (hex). An epoch fences only what was before it.
+pub fn fencing<'a>(
+    claims: impl IntoIterator<Item = &'a Claim>,
+    epoch: u64,
+    etcd_cluster: &str,
+) -> Option<&'a Claim> {
+    let fences = |claim: &&Claim| claim.epoch > epoch && claim.fences.iter().any(|id| id == etcd_cluster);
+    claims.into_iter().filter(fences).min_by_key(|claim| claim.epoch)
+}
+
+/// A claim with the bytes that prove it, and the destinations that hold it, by index.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub claim: Claim,
+    pub bytes: Vec<u8>,
+    pub holders: BTreeSet<usize>,
+}
+
+impl Found {
+    /// By epoch; of two claims of one epoch the one that more destinations hold comes first, then that of the
+    /// earlier destination.
+    pub fn rank(&self) -> (u64, std::cmp::Reverse<usize>, Option<usize>) {
+        (self.claim.epoch, std::cmp::Reverse(self.holders.len()), self.holders.first().copied())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Secret;
+
+    fn claim(epoch: u64, fences: &[&str]) -> Claim {
+        let mut der = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".to_vec();
+        der.extend([7; 32]);
+        let root = RootKey::parse(&Secret::new(der)).unwrap().public().unwrap();
+        Claim {
+            cluster: Cluster { name: "prod".into(), uid: "00112233445566778899aabbccddeeff".into() },
+            created: "2026-11-24T12:00:00Z".into(),
+            epoch,
+            fences: fences.iter().map(|id| (*id).to_owned()).collect(),
+            holder: "ada".into(),
+            host: "laptop".into(),
+            repo: crate::format::repo_of(&root),
+            root,
+        }
+    }
+
+    #[test]
+    fn only_a_later_epoch_fences_and_only_what_it_names() {
+        let claims = [claim(1, &[]), claim(4, &["aa", "bb"]), claim(2, &["aa"]), claim(3, &[])];
+        let cases = [
+            (1, "aa", Some(2)),
+            (2, "aa", Some(4)),
+            (4, "aa", None),
+            (9, "aa", None),
+            (1, "bb", Some(4)),
+            (3, "bb", Some(4)),
+            (1, "a", None),
+            (1, "aabb", None),
+            (1, "", None),
+            (1, "cc", None),
+        ];
+        for (epoch, id, by) in cases {
+            assert_eq!(fencing(&claims, epoch, id).map(|claim| claim.epoch), by, "{epoch} {id}");
+        }
+        assert_eq!(fencing(&[], 1, "aa"), None);
     }
 }

@@ -205,6 +205,22 @@ pub enum Error {
         /// Who it was.
         claim: Box<Claim>,
     },
+    /// Somebody else claimed an epoch, and no cluster was born in it yet.
+    #[error("epoch {} was claimed by {} on {} ({}), and no cluster was born in it yet", claim.epoch, claim.holder, claim.host, claim.created)]
+    Held {
+        /// Who it is.
+        claim: Box<Claim>,
+    },
+    /// No destination, or more than one, is called like this.
+    #[error("{} destinations are called {name}: there are {known}", if *many { "several" } else { "no" })]
+    NoSuchDestination {
+        /// What was asked for.
+        name: String,
+        /// Whether it is the name of several.
+        many: bool,
+        /// All of them.
+        known: String,
+    },
     /// Too few destinations took the claim.
     #[error("only {held} of {all} destinations hold the claim of epoch {epoch}: {}", failed.join("; "))]
     NoMajority {
@@ -329,6 +345,9 @@ impl Error {
             }
             Self::Occupied { .. } => {
                 "another command made it at the same time: run the command again, it goes on with that one".into()
+            }
+            Self::Held { .. } => {
+                "ask them; where they are not at it any more, --take-over claims the next epoch over theirs".into()
             }
             Self::Claimed { .. } => {
                 "another command made a cluster here at the same time: use its archive, or another folder".into()

@@ -13,6 +13,7 @@
 
 mod canonical;
 mod cipher;
+mod claim;
 mod compose;
 mod delegation;
 pub mod destination;
@@ -40,6 +41,7 @@ mod recipient;
 mod retention;
 mod seal;
 mod secret;
+mod selection;
 mod signed;
 mod snapshot;
 mod spool;
@@ -48,11 +50,12 @@ mod survey;
 mod upload;
 mod words;
 
+pub use claim::{Claimed, Claiming};
 pub use delegation::{Delegation, MAY_PROOF, MAY_SNAPSHOT};
 pub use destination::{Credentials, Destination, DestinationError, Folder, Put, S3, S3Settings};
 pub use digest::{Digest, NotADigest};
 pub use entries::{Entry, SNAPSHOT_ENTRY};
-pub use epoch::Claim;
+pub use epoch::{Claim, fencing};
 pub use error::Error;
 pub use fault::Fault;
 pub use format::READER;
@@ -61,7 +64,7 @@ pub use identity::{Identities, NewIdentity};
 pub use key::{ROOT_KEY_ENTRY, RootKey, RootPublic, SigningKey};
 pub use manifest::{Cluster, IdentityManifest, IdentityPublic, ManifestId, Object};
 pub use names::{Name, Prefix};
-pub use open::Opened;
+pub use open::{Look, Opened};
 pub use payload::{PayloadFile, PayloadProgress, PayloadPublic, PayloadSealed, PayloadSealing, PayloadSet};
 pub use proof::{Level, Proof, Proven};
 pub use prune::Pruned;

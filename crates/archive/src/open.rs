@@ -26,6 +26,15 @@ pub struct Opened {
     pub(crate) private: Private,
 }
 
+/// Signed documents as they lie there, so that whoever gets them can check them again.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// The manifest of the newest identity set, which [`crate::IdentityManifest::read`] takes.
+    pub identity: Vec<u8>,
+    /// The claims of epochs, by epoch, which [`crate::Claim::verify`] takes. There is no line break in them.
+    pub claims: Vec<Vec<u8>>,
+}
+
 impl Archive {
     /// Opens the newest identity set.
     ///
@@ -56,12 +65,22 @@ impl Archive {
         self.open_set(known, manifest, identities)
     }
 
-    /// The bytes of the newest identity set's manifest, for a node to carry. Needs no identity.
+    /// The bytes of the newest identity set's manifest. Needs no identity.
     ///
     /// # Errors
     /// Those of [`Archive::state`]; [`Error::Empty`] where nothing is there.
     pub fn identity_manifest(&self, trust: &Trust) -> Result<Vec<u8>, Error> {
-        Ok(self.survey_what_is_there(trust)?.newest.bytes)
+        Ok(self.look(trust)?.identity)
+    }
+
+    /// What a node carries from here to where nothing reaches the archive. Needs no identity.
+    ///
+    /// # Errors
+    /// Those of [`Archive::state`]; [`Error::Empty`] where nothing is there.
+    pub fn look(&self, trust: &Trust) -> Result<Look, Error> {
+        let known = self.survey_what_is_there(trust)?;
+        let claims = known.claims.into_iter().map(|found| found.bytes).collect();
+        Ok(Look { identity: known.newest.bytes, claims })
     }
 
     fn open_set(&self, known: Known, manifest: Manifest, identities: &Identities) -> Result<Opened, Error> {

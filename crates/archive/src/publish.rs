@@ -100,9 +100,10 @@ impl Archive {
     ) -> Result<(), Error> {
         let public = &manifest.public;
         let epoch = known.map_or(public.epoch, |known| known.holding.epoch);
-        let claimed = known.and_then(|known| known.claim.as_ref());
+        let claimed = known.and_then(|known| known.highest_claims().first());
+        let claimed = claimed.filter(|found| found.claim.epoch == epoch);
         let bytes = match claimed {
-            Some(bytes) => bytes.clone(),
+            Some(found) => found.bytes.clone(),
             None => Claim {
                 cluster: public.cluster.clone(),
                 created: stamp.created.to_owned(),

@@ -128,7 +128,7 @@ impl Archive {
         self.bear(&known, manifest, &key, stamp)
     }
 
-    fn known(&self, root: &RootPublic) -> Result<Known, Error> {
+    pub(crate) fn known(&self, root: &RootPublic) -> Result<Known, Error> {
         match self.survey(&Trust::Anchor(*root))? {
             Survey::Holds(known) => Ok(*known),
             Survey::Empty { .. } => Err(Error::Gone { expected: *root, asked: self.describe() }),

@@ -3,7 +3,7 @@
 //! A document that does not fit is named and left out, never an excuse to see less: where documents are and none
 //! fits, that is an error, and only where there is nothing at all is a place empty.
 
-use crate::epoch::Claim;
+use crate::epoch::{Claim, fencing};
 use crate::manifest::{Cluster, IdentityPublic, ManifestId};
 use crate::survey::Survey;
 use crate::{Archive, Error, PayloadSet, RootPublic};
@@ -70,6 +70,9 @@ pub struct Holding {
     pub epoch: u64,
     /// The claim of the highest claimed epoch; `None` where the first seal was killed just before it.
     pub claim: Option<Claim>,
+    /// All claims that the root key signed, by epoch. Two of one epoch are those of two who raced for it: the one
+    /// that more destinations hold is first, and what either fences is fenced.
+    pub claims: Vec<Claim>,
     /// Whether an identity set of that epoch says that the cluster was born.
     pub born: bool,
     /// The newest identity set: of the highest epoch, then of the highest number.
@@ -84,6 +87,25 @@ pub struct Holding {
     pub lacking: Vec<String>,
     /// The payload sets, newest first: by epoch, number and id.
     pub payloads: Vec<PayloadSet>,
+}
+
+impl Holding {
+    /// The first claim that fences the cluster of `epoch` whose etcd has this cluster id (hex), if one does.
+    pub fn fencing(&self, epoch: u64, etcd_cluster: &str) -> Option<&Claim> {
+        fencing(&self.claims, epoch, etcd_cluster)
+    }
+
+    /// The claim by which a snapshot that says it is of `epoch` is none of it: its etcd is of a cluster that this
+    /// epoch, or one before it, fenced, and such an id never comes back.
+    pub(crate) fn disowns(&self, epoch: u64, etcd_cluster: &str) -> Option<&Claim> {
+        fencing(&self.claims, 0, etcd_cluster).filter(|claim| claim.epoch <= epoch)
+    }
+
+    /// The claim of an epoch in which no cluster was born yet: somebody rebuilds, or only fenced the one before.
+    /// The first epoch is none: it begins a cluster.
+    pub fn unfinished(&self) -> Option<&Claim> {
+        self.claim.as_ref().filter(|claim| claim.epoch > 1 && claim.epoch == self.epoch && !self.born)
+    }
 }
 
 impl Archive {

@@ -1,6 +1,6 @@
 //! Reading all destinations, and judging what they gave by one root key.
 
-use crate::epoch::Claim;
+use crate::epoch::{Claim, Found};
 use crate::error::chain;
 use crate::manifest::{Manifest, ManifestId};
 use crate::payload::{self, Payload};
@@ -83,8 +83,10 @@ pub(crate) struct Known {
     pub manifests: BTreeMap<ManifestId, Manifest>,
     pub payloads: BTreeMap<ManifestId, Payload>,
     pub newest: Manifest,
-    /// The bytes of the highest claimed epoch.
-    pub claim: Option<Vec<u8>>,
+    /// The claims of the root key, in the order of [`Found::rank`].
+    pub claims: Vec<Found>,
+    /// Epochs whose name is taken at some destination, by whatever lies there.
+    pub taken: BTreeSet<u64>,
     /// The destinations that hold a manifest, by index.
     pub holders: BTreeMap<ManifestId, BTreeSet<usize>>,
 }
@@ -92,6 +94,12 @@ pub(crate) struct Known {
 impl Known {
     pub fn holders_of(&self, id: &ManifestId) -> BTreeSet<usize> {
         self.holders.get(id).cloned().unwrap_or_default()
+    }
+
+    /// The claims of the highest claimed epoch.
+    pub fn highest_claims(&self) -> &[Found] {
+        let highest = self.claims.last().map_or(0, |found| found.claim.epoch);
+        &self.claims[self.claims.partition_point(|found| found.claim.epoch < highest)..]
     }
 }
 
@@ -229,7 +237,7 @@ struct Documents {
     manifests: BTreeMap<ManifestId, Manifest>,
     payloads: BTreeMap<ManifestId, Payload>,
     holders: BTreeMap<ManifestId, BTreeSet<usize>>,
-    claims: BTreeMap<u64, (Claim, Vec<u8>)>,
+    claims: Vec<Found>,
     rejected: Vec<Rejected>,
 }
 
@@ -255,11 +263,18 @@ impl Documents {
         }
         for (epoch, bytes) in &reading.claims {
             match Claim::read(*epoch, bytes, root) {
-                Ok(claim) => drop(self.claims.insert(*epoch, (claim, bytes.clone()))),
+                Ok(claim) => self.claimed(claim, bytes, reading.index),
                 Err(fault) => refused.push((Name::Epoch(*epoch), fault)),
             }
         }
         refused.into_iter().try_for_each(|(name, fault)| reading.refuse(&name, fault))
+    }
+
+    fn claimed(&mut self, claim: Claim, bytes: &[u8], index: usize) {
+        match self.claims.iter_mut().find(|found| found.bytes == bytes) {
+            Some(found) => drop(found.holders.insert(index)),
+            None => self.claims.push(Found { claim, bytes: bytes.to_vec(), holders: [index].into() }),
+        }
     }
 }
 
@@ -293,15 +308,18 @@ fn known(
     let payloads = documents.payloads;
     let places: Vec<(usize, &str)> =
         readings.iter().map(|reading| (reading.index, reading.at.as_str())).collect();
-    let (claim, claim_bytes) = documents.claims.pop_last().map(|(_, claim)| claim).unzip();
+    let mut claims = documents.claims;
+    claims.sort_by_key(Found::rank);
     let manifests = documents.manifests;
-    let epoch = claim.as_ref().map_or(0, |claim: &Claim| claim.epoch).max(newest.public.epoch);
+    let epoch = claims.last().map_or(0, |found| found.claim.epoch).max(newest.public.epoch);
+    let taken = readings.iter().flat_map(|reading| &reading.claims).map(|(epoch, _)| *epoch).collect();
     let holding = Holding {
         root,
         repo,
         cluster: newest.public.cluster.clone(),
         epoch,
-        claim,
+        claim: None,
+        claims: claims.iter().map(|found| found.claim.clone()).collect(),
         born: manifests.values().any(|manifest| manifest.public.epoch == epoch && manifest.public.born),
         newest: Head { id: newest.id, public: newest.public.clone() },
         heads: heads(&manifests),
@@ -316,7 +334,9 @@ fn known(
             .collect(),
         payloads: payload::sets(&payloads, &newest.public, &holders, &places),
     };
-    Ok(Known { holding, manifests, payloads, newest, claim: claim_bytes, holders })
+    let mut known = Known { holding, manifests, payloads, newest, claims, taken, holders };
+    known.holding.claim = known.highest_claims().first().map(|found| found.claim.clone());
+    Ok(known)
 }
 
 fn heads(manifests: &BTreeMap<ManifestId, Manifest>) -> Vec<Head> {

@@ -9,6 +9,7 @@ pub mod capture;
 pub mod drill;
 pub mod encryption;
 pub mod export;
+mod fence;
 pub mod kubeadm;
 mod parts;
 pub mod patches;
@@ -25,6 +26,7 @@ use pki::{Bundle, ExposeSecret, NodeFiles};
 use std::collections::BTreeMap;
 use step::HostId;
 
+pub use fence::{Fencing, fence};
 pub use parts::etcd::QUORUM;
 pub use parts::preflight::{Problem, problems};
 pub use parts::snapshots::Snapshots;

@@ -38,6 +38,8 @@ pub enum Standing {
         /// etcd nodes that did not answer.
         silent: Vec<HostId>,
     },
+    /// The archive's cluster, stopped on these nodes: host and by which epoch, in words.
+    Fenced(Vec<(HostId, String)>),
     /// Something that is not the archive's: host and what was found there.
     Stranger(Vec<(HostId, String)>),
     /// Too few etcd nodes answered to tell.
@@ -52,6 +54,14 @@ pub fn standing(cluster: &Cluster, known: Option<&Known>, answers: &BTreeMap<Hos
     let strangers = strangers(known, answers);
     if !strangers.is_empty() {
         return Standing::Stranger(strangers);
+    }
+    // Also where the others still have a quorum: they stop as soon as they read the archive.
+    let fenced: Vec<_> = answers
+        .iter()
+        .filter_map(|(host, answer)| Some((host.clone(), answer.today.fenced.clone()?)))
+        .collect();
+    if !fenced.is_empty() {
+        return Standing::Fenced(fenced);
     }
     let quorate =
         answers.values().filter_map(|answer| answer.today.members.as_ref()).max_by_key(|list| list.len());
@@ -85,4 +95,41 @@ fn strangers(known: Option<&Known>, answers: &BTreeMap<HostId, Answer>) -> Vec<(
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLUSTER: &str = "[cluster]\nname = \"prod\"\nkubernetes = \"1.36.3\"\n[nodes]\n\
+                           cp1 = { address = \"10.0.0.11\", role = \"control-plane\" }\n\
+                           cp2 = { address = \"10.0.0.12\", role = \"control-plane\" }\n\
+                           cp3 = { address = \"10.0.0.13\", role = \"control-plane\" }\n\
+                           [archive]\nto = [\"./archive\"]\n";
+
+    #[test]
+    fn one_node_that_was_stopped_makes_the_cluster_a_fenced_one() {
+        let cluster = inventory::parse("prod.toml", CLUSTER).unwrap().cluster;
+        let known = Known { uid: "c0ffee".into(), born: true };
+        let ours = || {
+            let mut answer = Answer::default();
+            answer.today.cluster = Some("c0ffee".into());
+            answer.today.members = Some(Vec::new());
+            answer
+        };
+        let mut answers: BTreeMap<HostId, Answer> =
+            ["cp1", "cp2"].map(|name| (HostId::new(name), ours())).into();
+        let stands = |answers: &BTreeMap<HostId, Answer>| standing(&cluster, Some(&known), answers);
+        assert!(matches!(stands(&answers), Standing::Ours { .. }));
+        // While the other still has its quorum.
+        let mut stopped = ours();
+        (stopped.today.members, stopped.today.fenced) = (None, Some("epoch 2".into()));
+        answers.insert(HostId::new("cp2"), stopped);
+        assert_eq!(stands(&answers), Standing::Fenced(vec![(HostId::new("cp2"), "epoch 2".into())]));
+        // Another cluster's node is a stranger, whatever became of it.
+        let mut other = answers[&HostId::new("cp2")].clone();
+        other.today.cluster = Some("bad".into());
+        answers.insert(HostId::new("cp2"), other);
+        assert!(matches!(stands(&answers), Standing::Stranger(_)));
+    }
 }

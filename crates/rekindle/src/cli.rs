@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 pub use archive::{
-    ArchiveCommand, At, Drill, Generation, KitArgs, NodeCommand, Opening, Reading, RecipientsCommand,
+    ArchiveCommand, At, Drill, Fence, Generation, KitArgs, NodeCommand, Opening, Reading, RecipientsCommand,
     Snapshot,
 };
 

@@ -187,7 +187,7 @@ fn take(
         let snapshot = path.canonicalize().map_err(|error| file_error("cannot be read", path, &error))?;
         return Ok(Taken { remembered, snapshot, archived: None });
     }
-    let generations = vault.generations()?;
+    let generations = vault.generations_not_from(&args.distrust.not_from)?;
     let chosen = vault.choose(&generations, args.generation.as_deref())?;
     let folder = environment.scratch("generation")?;
     let path = folder.path().join("snapshot.db");

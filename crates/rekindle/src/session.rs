@@ -103,6 +103,14 @@ impl Session {
         plan::standing(self.cluster(), known.as_ref(), &self.answers)
     }
 
+    /// That these nodes were stopped, and by which epoch.
+    pub fn fenced(&self, nodes: &[(HostId, String)]) -> Failure {
+        let list: String = nodes.iter().map(|(host, by)| format!("\n  {host} was fenced by {by}")).collect();
+        self.with_absent(Failure::refused(format!("the cluster is fenced, and stays down:{list}")).hint(
+            "its data and manifests lie on the nodes (/var/lib/etcd, /var/lib/rekindle/fenced); `rekindle rebuild` will make the cluster again from the archive",
+        ))
+    }
+
     /// A control plane whose apiserver answers.
     pub fn any_control_plane(&self) -> Result<HostId, Failure> {
         let ready = self
@@ -111,6 +119,9 @@ impl Session {
             .map(|node| HostId::new(&node.name))
             .find(|host| self.answers.get(host).is_some_and(|answer| answer.today.api_ready));
         ready.ok_or_else(|| {
+            if let plan::Standing::Fenced(nodes) = self.standing() {
+                return self.fenced(&nodes);
+            }
             let failure = Failure::refused("no control plane's apiserver answers").exit(Exit::Unknown);
             if self.absent.is_empty() {
                 return failure.hint("`rekindle up` builds the cluster, or says what stands in the way");

@@ -1,6 +1,7 @@
 //! The archive of one cluster as a command uses it: where it is, who can open it, what is sealed into it.
 
 mod contents;
+mod epochs;
 mod generations;
 mod keys;
 mod opened;

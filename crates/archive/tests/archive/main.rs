@@ -5,6 +5,8 @@ mod crash;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod epochs;
+#[cfg(test)]
 mod fault_proxy;
 #[cfg(test)]
 mod folder;
@@ -34,6 +36,8 @@ mod s3;
 mod s3_faults;
 #[cfg(test)]
 mod s3_server;
+#[cfg(test)]
+mod schedule;
 #[cfg(test)]
 mod seal;
 #[cfg(test)]

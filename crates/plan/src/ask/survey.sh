@@ -37,6 +37,7 @@ for trace in /etc/kubernetes/manifests/*.yaml /etc/kubernetes/*.conf /var/lib/ku
 	[ -e "$trace" ] && say trace "$trace"
 done
 ss -Hltn 2>/dev/null | while read -r _ _ _ at _; do say listens "${at##*:}"; done
+why=$(head -n 1 /var/lib/rekindle/fenced/why 2>/dev/null) && say fenced "$why"
 mark=$(cat /var/lib/rekindle/cluster 2>/dev/null) || exit 0
 say cluster "$mark"
 

@@ -1,8 +1,8 @@
 //! IN: a control plane with its programs. OUT: a timer that takes, proves and publishes snapshots of etcd.
 //! ORDER: after the control plane's components; nothing waits for it.
 //!
-//! Three units, so that what can read etcd's keys reaches no other network, and what reaches the archive sees
-//! ciphertext only: look, capture, upload.
+//! Units of their own, so that what can read etcd's keys reaches no other network, and what reaches the archive sees
+//! ciphertext only: look, capture, upload; and fence, which stops this control plane where what look brought says so.
 
 use crate::{Context, TemplateError, secret, template};
 use inventory::Node;
@@ -56,8 +56,9 @@ pub fn steps(context: &Context, node: &Node) -> Result<Vec<Step>, TemplateError>
     Ok(steps)
 }
 
-const UNITS: [&str; 4] = [
+const UNITS: [&str; 5] = [
     "rekindle-look.service",
+    "rekindle-fence.service",
     "rekindle-capture.service",
     "rekindle-upload.service",
     "rekindle-snapshot.timer",
@@ -91,5 +92,5 @@ fn timer() -> Step {
         Script::new(run),
     )
     .within(30)
-    .hint("journalctl -u rekindle-look -u rekindle-capture -u rekindle-upload on that node")
+    .hint("journalctl -u rekindle-look -u rekindle-fence -u rekindle-capture -u rekindle-upload on that node")
 }

@@ -63,14 +63,47 @@ pub struct KitArgs {
     pub words: Option<String>,
 }
 
+/// Whose generations are left out.
+#[derive(Clone, Debug, Args)]
+pub struct Distrust {
+    /// Leave out what was taken from this node or signed by it; may be given more than once.
+    #[arg(long, value_name = "NODE")]
+    pub not_from: Vec<String>,
+}
+
+/// `archive fence`.
+#[derive(Debug, Args)]
+pub struct Fence {
+    /// What opens the archive: the claim is signed with the root key.
+    #[command(flatten)]
+    pub opening: Opening,
+    /// FENCE-NAME with the cluster's name; asked for on a terminal.
+    #[arg(long, value_name = "FENCE-NAME")]
+    pub yes: Option<String>,
+    /// Do without a destination that is lost for good, called as `archive list` does; may be given more than once.
+    #[arg(long, value_name = "DEST")]
+    pub without: Vec<String>,
+    /// Claim over somebody else's claim of an epoch in which no cluster was born.
+    #[arg(long)]
+    pub take_over: bool,
+}
+
 /// `archive`.
 #[derive(Debug, Subcommand)]
 pub enum ArchiveCommand {
     /// List every generation: age, revision, what was proven, where it lies. Needs no identity.
     #[command(after_help = "Examples:
   rekindle archive list -i prod.toml
+  rekindle archive list -i prod.toml --not-from cp2  cp2 was stolen
   rekindle archive list --kit kit.txt      on a machine that has nothing else")]
-    List(Reading),
+    List {
+        /// What is read.
+        #[command(flatten)]
+        reading: Reading,
+        /// Whose are left out.
+        #[command(flatten)]
+        distrust: Distrust,
+    },
     /// Show what is in a generation: every entry with its size.
     #[command(after_help = "Examples:
   rekindle archive show -i prod.toml             the newest
@@ -79,6 +112,9 @@ pub enum ArchiveCommand {
         /// What opens it.
         #[command(flatten)]
         reading: Reading,
+        /// Whose are left out.
+        #[command(flatten)]
+        distrust: Distrust,
         /// The generation: its name in the list, or the beginning of it. Default: the newest.
         generation: Option<String>,
     },
@@ -99,6 +135,10 @@ pub enum ArchiveCommand {
   rekindle archive kit -i prod.toml --to kit.txt && lp kit.txt
   rekindle archive kit -i prod.toml --confirm      asks for the four words on the page")]
     Kit(KitArgs),
+    /// Stop a cluster that can't be reached: claims the next epoch, and its control planes stop themselves when they
+    /// read that.
+    #[command(after_help = "Example:\n  rekindle archive fence -i prod.toml --yes=FENCE-prod")]
+    Fence(Fence),
     /// Who can open the archive, where the inventory does not say it.
     #[command(subcommand)]
     Recipients(RecipientsCommand),
@@ -111,6 +151,9 @@ pub enum ArchiveCommand {
         /// What opens it.
         #[command(flatten)]
         reading: Reading,
+        /// Whose are left out.
+        #[command(flatten)]
+        distrust: Distrust,
         /// The generation; default: the newest.
         #[arg(long, value_name = "GEN")]
         generation: Option<String>,
@@ -146,6 +189,9 @@ pub struct Generation {
     /// What opens the archive.
     #[command(flatten)]
     pub reading: Reading,
+    /// Whose are left out.
+    #[command(flatten)]
+    pub distrust: Distrust,
     /// The generation; the newest where none is named.
     pub generation: Option<String>,
     /// An etcd snapshot as a file instead: what `etcdctl snapshot save` wrote.
@@ -184,6 +230,8 @@ pub struct At {
 pub enum NodeCommand {
     /// Ask the archive for its newest identity set.
     Look,
+    /// Stop this control plane where the archive says that its cluster is no more.
+    Fence,
     /// Take a snapshot of etcd, prove and encrypt it.
     Capture,
     /// Publish it.

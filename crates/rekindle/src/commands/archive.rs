@@ -1,5 +1,6 @@
 //! `archive`: what lies at the destinations, how it comes out, and what goes. No node is asked.
 
+mod fence;
 mod kit;
 mod payload;
 mod prune;
@@ -25,23 +26,29 @@ use time::format_description::well_known::Rfc3339;
 /// Runs one of its verbs.
 pub async fn run(command: &ArchiveCommand, environment: &Environment, report: &Reporter) -> Outcome {
     match command {
-        ArchiveCommand::List(reading) => list(&vault(reading, environment, report)?, report),
-        ArchiveCommand::Kit(args) => kit::run(args, environment, report),
-        ArchiveCommand::Show { reading, generation } => {
-            show(&vault(reading, environment, report)?, generation.as_deref(), environment, report)
+        ArchiveCommand::List { reading, distrust } => {
+            let vault = vault(reading, environment, report)?;
+            list(&vault.generations_not_from(&distrust.not_from)?, report)
         }
+        ArchiveCommand::Show { reading, distrust, generation } => {
+            let vault = vault(reading, environment, report)?;
+            show(&vault, generation.as_deref(), &distrust.not_from, environment, report)
+        }
+        ArchiveCommand::Kit(args) => kit::run(args, environment, report),
+        ArchiveCommand::Fence(args) => fence::run(args, environment, report),
         ArchiveCommand::Recipients(command) => recipients::run(command, environment, report),
         ArchiveCommand::Prune { opening, yes } => {
             let (loaded, vault) = Vault::of(opening, environment, report)?;
             prune::run(&vault, loaded.cluster().archive.keep, *yes, environment, report)
         }
-        ArchiveCommand::Extract { reading, generation, name, all, payload, to } => {
+        ArchiveCommand::Extract { reading, distrust, generation, name, all, payload, to } => {
             let vault = vault(reading, environment, report)?;
             if *payload {
                 return payload::extract(&vault, generation.as_deref(), to, environment, report);
             }
             let wanted = if *all { None } else { Some(&name[..]) };
-            extract(&vault, generation.as_deref(), wanted, to, environment, report)
+            let chosen = (generation.as_deref(), &distrust.not_from[..]);
+            extract(&vault, chosen, wanted, to, environment, report)
         }
         ArchiveCommand::Export { generation, to } => export::run(generation, to, environment, report).await,
     }
@@ -51,8 +58,7 @@ fn vault(reading: &Reading, environment: &Environment, report: &Reporter) -> Res
     Vault::read(reading, environment, report).map(|(_, vault)| vault)
 }
 
-fn list(vault: &Vault, report: &Reporter) -> Outcome {
-    let generations = vault.generations()?;
+fn list(generations: &Generations, report: &Reporter) -> Outcome {
     let now = OffsetDateTime::now_utc();
     let mut text = String::new();
     let row = |text: &mut String, cells: [&str; 6]| {
@@ -75,7 +81,7 @@ fn list(vault: &Vault, report: &Reporter) -> Outcome {
             let _ = writeln!(text, "  ! {note}");
         }
     }
-    let complaints = complaints(&generations);
+    let complaints = complaints(generations);
     if generations.heads.len() > 1 {
         // Legal and harmless: two wrote at once, or at places that the other does not see.
         let _ = writeln!(
@@ -174,15 +180,15 @@ pub fn value(one: &Generation, now: OffsetDateTime) -> Value {
     })
 }
 
-/// The chosen generation, its snapshot written to `to`.
+/// The chosen generation, or the newest that is not of some nodes; its snapshot written to `to`.
 fn open(
     vault: &Vault,
-    wanted: Option<&str>,
+    (wanted, not_from): (Option<&str>, &[String]),
     to: &mut dyn Write,
     environment: &Environment,
     report: &Reporter,
 ) -> Result<(String, OpenedGeneration), Failure> {
-    let generations = vault.generations()?;
+    let generations = vault.generations_not_from(not_from)?;
     let chosen = vault.choose(&generations, wanted)?;
     let scratch = environment.scratch("open")?;
     let opened = vault.open_generation(&chosen.id, scratch.path(), to)?;
@@ -190,8 +196,14 @@ fn open(
     Ok((generation_name(chosen), opened))
 }
 
-fn show(vault: &Vault, wanted: Option<&str>, environment: &Environment, report: &Reporter) -> Outcome {
-    let (name, opened) = open(vault, wanted, &mut std::io::sink(), environment, report)?;
+fn show(
+    vault: &Vault,
+    wanted: Option<&str>,
+    not_from: &[String],
+    environment: &Environment,
+    report: &Reporter,
+) -> Outcome {
+    let (name, opened) = open(vault, (wanted, not_from), &mut std::io::sink(), environment, report)?;
     let mut entries: Vec<(&str, u64, &str)> = vec![(SNAPSHOT_ENTRY, opened.snapshot.size, "snapshot")];
     for (set, from) in [("snapshot", &opened.snapshot.entries), ("identity", opened.identity.entries())] {
         entries.extend(from.iter().map(|(name, entry)| (name.as_str(), entry.expose().len() as u64, set)));
@@ -234,7 +246,7 @@ fn show(vault: &Vault, wanted: Option<&str>, environment: &Environment, report: 
 
 fn extract(
     vault: &Vault,
-    generation: Option<&str>,
+    generation: (Option<&str>, &[String]),
     wanted: Option<&[String]>,
     to: &Path,
     environment: &Environment,

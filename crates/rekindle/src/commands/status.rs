@@ -7,8 +7,8 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::relying::{self, Reliance};
 use crate::report::Reporter;
 use crate::session::Session;
-use crate::vault::{LastOpened, openings};
-use ::archive::Generations;
+use crate::vault::{LastOpened, Remembered, openings};
+use ::archive::{Generations, Holding};
 use inventory::{Cluster, Role};
 use plan::ask::health::Health;
 use serde_json::{Value, json};
@@ -22,9 +22,14 @@ const UNOPENED: i64 = 30;
 /// Asks and prints a table. Complaints make it exit with 5; with `--strict`, what was never set up, too.
 pub async fn run(args: &cli::Status, environment: &Environment, report: &Reporter) -> Outcome {
     let session = Session::open(&args.cluster, environment, report).await?;
-    let on = session.any_control_plane()?;
+    // A cluster that is fenced and down is as it should be, and not well.
+    let is_fenced = matches!(session.standing(), plan::Standing::Fenced(_));
+    let on = session
+        .any_control_plane()
+        .map_err(|failure| if is_fenced { failure.exit(Exit::Due) } else { failure })?;
     let health = ask(&session, &on).await?;
     let mut complaints = health.complaints(session.cluster());
+    complaints.extend(fenced(&session));
     complaints.extend(session.absent.iter().map(|(host, why)| format!("{host}: {why}")));
     if let Some(remembered) = &session.remembered {
         complaints.extend(remembered.debts().into_iter().map(|debt| format!("archive: {debt}")));
@@ -141,6 +146,21 @@ fn opened_words(last: &LastOpened, days: i64, never: &[&String]) -> String {
         let _ = write!(text, "; never with the key of {}…", never.join("…, "));
     }
     text + "\n"
+}
+
+/// Nodes that a newer epoch stopped, while others still serve; and that it was claimed.
+fn fenced(session: &Session) -> Vec<String> {
+    let nodes = session.answers.iter();
+    let stopped = nodes
+        .filter_map(|(host, answer)| Some(format!("{host} was fenced by {}", answer.today.fenced.as_ref()?)));
+    let holding = session.remembered.as_ref().map(Remembered::holding);
+    let claim = holding.and_then(Holding::unfinished).map(|claim| {
+        format!(
+            "epoch {} was claimed by {} on {} at {}",
+            claim.epoch, claim.holder, claim.host, claim.created
+        )
+    });
+    stopped.chain(claim).collect()
 }
 
 /// The question, to one control plane.

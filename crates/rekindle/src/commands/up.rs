@@ -105,6 +105,7 @@ pub async fn prepare(
 ) -> Result<Ready, Failure> {
     let standing = session.standing();
     let growth = judge::decide(&session, &standing)?;
+    judge::epoch(&session)?;
     let runs_the_wanted_version = judge::version(&session)?;
     judge::fixed_keys(&session, runs_the_wanted_version)?;
     let first = session.remembered.is_none();

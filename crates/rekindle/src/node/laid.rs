@@ -13,11 +13,13 @@ use std::time::Duration;
 pub const EVERY: Duration = Duration::from_secs(600);
 
 /// What the timers of the control planes are made from; `None` where no destination can be written from nodes.
+/// `epoch` is the one that the nodes are of.
 pub fn for_nodes(
     loaded: &Loaded,
     bundle: &Bundle,
     environment: &Environment,
     program: Option<(step::Digest, u64)>,
+    epoch: u64,
 ) -> Result<Option<plan::Snapshots>, Failure> {
     let cluster = loaded.cluster();
     let mut files = BTreeMap::new();
@@ -54,6 +56,7 @@ pub fn for_nodes(
             node: node.name.clone(),
             address: node.address,
             root: root.clone(),
+            epoch,
             every: i64::try_from(every.as_secs()).unwrap_or(i64::MAX),
             to: to.clone(),
         };

@@ -1,7 +1,9 @@
-//! What runs on a control plane, by the units that `up` wrote: `look` asks the archive, `capture` takes a snapshot
-//! and encrypts it, `upload` publishes it. Each sees only what it needs; none has a key that opens anything.
+//! What runs on a control plane, by the units that `up` wrote: `look` asks the archive, `fence` stops the node where
+//! the archive says so, `capture` takes a snapshot and encrypts it, `upload` publishes it. Each sees only what it needs; none has a key that opens anything.
 
+mod fence;
 mod laid;
+mod member;
 mod metrics;
 mod settings;
 
@@ -28,6 +30,9 @@ use time::format_description::well_known::Rfc3339;
 /// The newest identity set's manifest, from `look` to `capture`. It is signed, so it matters little who could write it.
 const IDENTITY: &str = "/run/rekindle-archive/identity.json";
 
+/// The claims of epochs, one a line, from `look` to `fence`. They are signed, too.
+const CLAIMS: &str = "/run/rekindle-archive/epochs.jsonl";
+
 /// From `capture` to `upload`: ciphertext, and what is public of it.
 const SPOOL: &str = "/var/lib/rekindle-spool/snapshot";
 const CAPTURED: &str = "/var/lib/rekindle-spool/captured.json";
@@ -51,6 +56,7 @@ struct Tried {
 pub async fn run(command: &NodeCommand, report: &Reporter) -> Outcome {
     match command {
         NodeCommand::Look => look(),
+        NodeCommand::Fence => fence::run(report).await,
         NodeCommand::Capture => capture(report).await,
         NodeCommand::Upload => upload(report),
     }
@@ -59,17 +65,15 @@ pub async fn run(command: &NodeCommand, report: &Reporter) -> Outcome {
 fn look() -> Outcome {
     let folder = credentials()?;
     let settings = Settings::read(&folder)?;
-    let bytes =
-        settings.archive(&folder)?.identity_manifest(&settings.trust()?).map_err(|error| failure(&error))?;
-    write(Path::new(IDENTITY), &bytes)?;
+    let seen = settings.archive(&folder)?.look(&settings.trust()?).map_err(|error| failure(&error))?;
+    write(Path::new(CLAIMS), &seen.claims.join(&b'\n'))?;
+    write(Path::new(IDENTITY), &seen.identity)?;
     Ok(Exit::Done)
 }
 
 async fn capture(report: &Reporter) -> Outcome {
     let settings = Settings::read(Path::new(settings::FOLDER))?;
-    let (events, _) = tokio::sync::mpsc::unbounded_channel();
-    let here = HostId::new(&settings.node);
-    let (hosts, _) = Hosts::connect(vec![Target::local(here.clone())], Options::default(), &events).await;
+    let (hosts, here) = this_node(&settings).await;
     remove(Path::new(CAPTURED))?;
     remove(Path::new(SPOOL))?;
     let now = OffsetDateTime::now_utc();
@@ -113,6 +117,14 @@ async fn capture(report: &Reporter) -> Outcome {
         report.say(format!("not proven: {doubt}"));
     }
     Ok(Exit::Done)
+}
+
+/// This machine as a host that takes scripts.
+async fn this_node(settings: &Settings) -> (Hosts, HostId) {
+    let (events, _) = tokio::sync::mpsc::unbounded_channel();
+    let here = HostId::new(&settings.node);
+    let (hosts, _) = Hosts::connect(vec![Target::local(here.clone())], Options::default(), &events).await;
+    (hosts, here)
 }
 
 fn well(output: &Output) -> Result<(), Unreadable> {

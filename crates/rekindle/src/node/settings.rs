@@ -21,6 +21,9 @@ pub struct Settings {
     pub address: IpAddr,
     /// The archive's root public key.
     pub root: String,
+    /// The epoch of the cluster whose node this is; a later one may fence it.
+    #[serde(default)]
+    pub epoch: u64,
     /// Seconds between two snapshots.
     pub every: i64,
     /// The destinations that nodes write.

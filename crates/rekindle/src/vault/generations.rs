@@ -68,6 +68,14 @@ impl Vault {
         self.archive.generations(&self.trust).map_err(|error| failure(&error))
     }
 
+    /// The same without those of nodes that are distrusted.
+    pub fn generations_not_from(&self, nodes: &[String]) -> Result<Generations, Failure> {
+        self.generations()?.not_from(nodes).map_err(|node| {
+            Failure::refused(format!("--not-from {node}: no generation is of this node"))
+                .hint("`rekindle archive list` shows who signed them")
+        })
+    }
+
     /// What a new generation is made with, once the bundle is sealed.
     pub fn signing(&self, bundle: &Bundle) -> Result<Signing, Failure> {
         let key = RootKey::parse(&root_key(bundle)).map_err(|error| failure(&error))?;

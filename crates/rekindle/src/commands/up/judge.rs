@@ -3,6 +3,7 @@
 
 use crate::failure::Failure;
 use crate::session::Session;
+use crate::vault::Remembered;
 use inventory::Kind;
 use plan::{Growth, Problem, Standing};
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ pub fn decide(session: &Session, standing: &Standing) -> Result<Growth, Failure>
             );
             Err(with_problems(session, failure, |host| !by_host.contains_key(host)))
         }
+        Standing::Fenced(nodes) => Err(session.fenced(nodes)),
         Standing::Lost { with_data, emptied, silent } => {
             let mut text = String::from("the cluster's etcd has no quorum");
             for (hosts, what) in
@@ -45,6 +47,23 @@ pub fn decide(session: &Session, standing: &Standing) -> Result<Growth, Failure>
             Err(with_problems(session, Failure::refused(text), |_| true))
         }
     }
+}
+
+/// Where an epoch was claimed and no cluster was born in it, the cluster before it is not brought back, and none is
+/// laid beside the rebuild that may be going on.
+pub fn epoch(session: &Session) -> Result<(), Failure> {
+    let holding = session.remembered.as_ref().map(Remembered::holding);
+    let Some(claim) = holding.and_then(archive::Holding::unfinished) else { return Ok(()) };
+    let archive::Claim { epoch, holder, host, created, .. } = claim;
+    let what = if claim.fences.is_empty() {
+        String::new()
+    } else {
+        format!(", and fences the etcd cluster {}", claim.fences.join(", "))
+    };
+    Err(Failure::refused(format!(
+        "epoch {epoch} was claimed by {holder} on {host} at {created}{what}; no cluster was born in it"
+    ))
+    .hint("`up` brings no fenced cluster back; `rekindle rebuild` will go on in that epoch"))
 }
 
 /// Nobody's upgrade is rolled back, and none is begun or finished here. Tells whether something runs the inventory's

@@ -73,7 +73,8 @@ pub async fn timers(
         }
     };
     let known = program.as_ref().map(|program| (program.digest(), program.size));
-    let snapshots = crate::node::for_nodes(&session.loaded, bundle, environment, known)?;
+    let epoch = session.remembered.as_ref().map_or(1, |remembered| remembered.holding().epoch);
+    let snapshots = crate::node::for_nodes(&session.loaded, bundle, environment, known, epoch)?;
     Ok(Timers { snapshots, program, missing })
 }
 

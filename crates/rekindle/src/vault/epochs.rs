@@ -1,0 +1,36 @@
+//! Claiming an epoch, as a command does it.
+
+use super::{Remembered, Vault, failure, root_key};
+use crate::failure::Failure;
+use archive::{Claimed, Claiming, Error, Holding, Stamp};
+
+impl Remembered {
+    /// How the archive stood when it was opened.
+    pub fn holding(&self) -> &Holding {
+        &self.opened.holding
+    }
+}
+
+impl Vault {
+    /// The same vault without the destinations of these names, which are lost for good.
+    pub fn without(mut self, names: &[String]) -> Result<Self, Failure> {
+        self.archive = self.archive.without(names).map_err(|error| failure(&error))?;
+        Ok(self)
+    }
+
+    /// Claims the next epoch with the root key of an opened archive.
+    pub fn claim(
+        &self,
+        remembered: &Remembered,
+        fences: &[String],
+        take_over: bool,
+        stamp: Stamp,
+    ) -> Result<Claimed, Failure> {
+        let root_key = root_key(&remembered.bundle);
+        let claiming = Claiming { root_key: &root_key, fences, take_over, stamp };
+        self.archive.claim_next(&claiming).map_err(|error| {
+            let lost = "run it again: the same holder goes on; --without DEST leaves out a destination that is lost for good";
+            failure(&error).maybe_hint(matches!(error, Error::NoMajority { .. }).then_some(lost))
+        })
+    }
+}
