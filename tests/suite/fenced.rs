@@ -9,7 +9,7 @@ use archive::{
     S3Settings, Secret, Stamp, Standing, Trust,
 };
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const CONTROL_PLANES: [&str; 3] = ["cp1", "cp2", "cp3"];
 
@@ -25,10 +25,17 @@ fn a_claim_in_the_archive_stops_a_cluster_and_nothing_else_does() {
         let lab = Fenced::build(program);
         let pods = lab.cluster.must("w1", ON_THE_WORKER);
         assert!(pods.lines().count() >= 2, "{pods}");
-        lab.nothing_else_stops_it();
-        lab.the_claim_is_asked_for_and_taken_over();
-        lab.each_control_plane_stops_when_it_reads_that();
-        lab.it_stays_so_after_a_reboot();
+        let acts: [(&str, fn(&Fenced)); 4] = [
+            ("nothing else stops it", Fenced::nothing_else_stops_it),
+            ("the claim", Fenced::the_claim_is_asked_for_and_taken_over),
+            ("each stops", Fenced::each_control_plane_stops_when_it_reads_that),
+            ("rebooted", Fenced::it_stays_so_after_a_reboot),
+        ];
+        for (name, act) in acts {
+            let start = Instant::now();
+            act(&lab);
+            println!("{name}: {:.0} s", start.elapsed().as_secs_f64());
+        }
         assert_eq!(lab.cluster.must("w1", ON_THE_WORKER), pods, "the worker's pods run on");
         lab.it_is_not_brought_back();
     });

@@ -49,6 +49,9 @@ pub enum Fault {
         /// In whose name it is.
         node: String,
     },
+    /// It is of an etcd cluster that its own epoch, or one before it, fenced.
+    #[error("its etcd cluster was fenced by epoch {0}")]
+    FencedCluster(u64),
     /// The bytes are not those that the manifest names.
     #[error("its digest is another")]
     Digest,

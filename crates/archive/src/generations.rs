@@ -180,6 +180,11 @@ impl Snapshots {
             let Some(bytes) = self.get(index, destination, &name) else { continue };
             match Snapshot::read(&name, &bytes, root, &known.manifests) {
                 Ok(Some(snapshot)) => {
+                    let SnapshotPublic { epoch, etcd_cluster, .. } = &snapshot.public;
+                    if let Some(claim) = known.holding.disowns(*epoch, etcd_cluster) {
+                        self.reject(index, &name, Fault::FencedCluster(claim.epoch).to_string());
+                        continue;
+                    }
                     let revision = snapshot.public.revision;
                     let of_epoch = self.highest.entry(snapshot.public.epoch).or_default();
                     let highest = of_epoch.entry(snapshot.signed_by()).or_default();

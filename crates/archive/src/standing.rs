@@ -93,6 +93,12 @@ impl Holding {
         fencing(&self.claims, epoch, etcd_cluster)
     }
 
+    /// The claim by which a snapshot that says it is of `epoch` is none of it: its etcd is of a cluster that this
+    /// epoch, or one before it, fenced, and such an id never comes back.
+    pub(crate) fn disowns(&self, epoch: u64, etcd_cluster: &str) -> Option<&Claim> {
+        fencing(&self.claims, 0, etcd_cluster).filter(|claim| claim.epoch <= epoch)
+    }
+
     /// The claim of an epoch in which no cluster was born yet: somebody rebuilds, or only fenced the one before.
     /// The first epoch is none: it begins a cluster.
     pub fn unfinished(&self) -> Option<&Claim> {

@@ -221,6 +221,9 @@ fn may_publish(draft: &Draft, signer: &RootPublic, known: &Known) -> Result<(), 
             epoch: public.epoch,
         });
     }
+    if let Some(claim) = holding.disowns(public.epoch, &public.etcd_cluster) {
+        return Err(Error::Draft(Fault::FencedCluster(claim.epoch)));
+    }
     // Who was taken off the list since the capture gets no more.
     if !public.recipients.iter().all(|recipient| newest.recipients.contains(recipient)) {
         return Err(Error::Draft(Fault::Recipients));

@@ -1,10 +1,10 @@
 //! Epochs: claimed by one, whoever dies when; what was before them is fenced.
 
 use crate::damage::sign;
-use crate::nodes::{ANCHOR, Nodes, ONE, TWO, generations, revisions};
+use crate::nodes::{ANCHOR, Nodes, ONE, TWO, generations, revisions, whys};
 use crate::place::{Memory, STAMP, at, root_key, words};
 use crate::schedule::{Schedule, seen_by};
-use archive::{Archive, Claim, Claimed, Claiming, Error, Holding, Stamp, Standing};
+use archive::{Archive, Claim, Claimed, Claiming, Digest, Error, Holding, Stamp, Standing};
 use serde_json::{Value, json};
 use std::thread;
 
@@ -71,9 +71,23 @@ fn what_is_before_a_claim_is_fenced_and_the_next_set_begins_anew() {
     assert_eq!((nodes.identity.public.epoch, nodes.identity.public.number), (2, 2));
     let error = nodes.publish(&archive, ONE, 5001).unwrap_err();
     assert!(matches!(error, Error::NotDelegated { epoch: 2, .. }), "{error}");
+    // A member of the old cluster cannot speak in the name of the new one, even if its key is delegated there.
+    let error = nodes.publish(&archive, TWO, 5001).unwrap_err();
+    assert!(words(&error).ends_with("its etcd cluster was fenced by epoch 2"), "{}", words(&error));
+    nodes.etcd_cluster = "b0b";
     nodes.publish(&archive, TWO, 900).unwrap();
     let all = generations(&archive);
     assert_eq!((revisions(&all), all.newest().unwrap().fenced), (vec![900, 1000], false));
+    // Nor is it believed where it did write.
+    let mut body = serde_json::from_slice::<Value>(&place.only("gen/2-900-").1).unwrap()["body"].take();
+    body["etcd_cluster"] = json!(OLD);
+    let bytes = sign(&body, TWO.0);
+    place.set(&format!("gen/2-900-{}.json", &Digest::of(&bytes).to_string()[..8]), bytes);
+    let all = generations(&archive);
+    assert_eq!(
+        (revisions(&all), whys(&all)),
+        (vec![900, 1000], vec!["its etcd cluster was fenced by epoch 2"])
+    );
     // And it is finished: the next one is claimed by whoever comes.
     assert_eq!(holding(&archive).unfinished(), None);
     assert_eq!(claim(&archive, BOB, &["aa"], false).unwrap().claim.epoch, 3);

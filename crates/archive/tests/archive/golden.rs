@@ -93,7 +93,12 @@ fn make_generation() {
     set.seal(&archive, None).unwrap();
     let identity = archive.identity_manifest(&trust).unwrap();
     let identity = IdentityManifest::read(&identity, &ROOT.parse().unwrap()).unwrap();
-    let nodes = crate::nodes::Nodes { set, identity, dir: tempfile::TempDir::new().unwrap() };
+    let nodes = crate::nodes::Nodes {
+        set,
+        identity,
+        etcd_cluster: "cdf818194e3a8c32",
+        dir: tempfile::TempDir::new().unwrap(),
+    };
     let (folder, _) = nodes.try_capture(ONE, 4711, &mut &b"what etcd held\n"[..]).unwrap();
     let published = archive.publish_snapshot(&folder, &ONE.key(), &trust).unwrap();
     archive.prove(&crate::nodes::proof(published.id, Level::L3, "golden"), &ONE.key(), &trust).unwrap();

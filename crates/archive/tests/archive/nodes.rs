@@ -38,6 +38,7 @@ pub const TWO: Node = Node(12);
 pub struct Nodes {
     pub set: Set,
     pub identity: IdentityManifest,
+    pub etcd_cluster: &'static str,
     pub dir: TempDir,
 }
 
@@ -49,7 +50,7 @@ impl Nodes {
         set.seal(archive, None).unwrap();
         let identity =
             IdentityManifest::read(&archive.identity_manifest(&ANCHOR()).unwrap(), &root(1)).unwrap();
-        Self { set, identity, dir: TempDir::new().unwrap() }
+        Self { set, identity, etcd_cluster: "cdf818194e3a8c32", dir: TempDir::new().unwrap() }
     }
 
     pub fn sealed() -> (Memory, Self) {
@@ -74,7 +75,7 @@ impl Nodes {
             Capture {
                 identity: &self.identity,
                 revision,
-                etcd_cluster: "cdf818194e3a8c32",
+                etcd_cluster: self.etcd_cluster,
                 node: &node.name(),
                 created: STAMP.created,
                 rekindle: STAMP.rekindle,
