@@ -27,6 +27,8 @@ mod lab_cluster;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
+mod places;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod sealed;

@@ -3,21 +3,58 @@
 use crate::environment::Environment;
 use crate::failure::{Failure, chain};
 use crate::loaded::Loaded;
-use crate::ssh_destination::SshFolder;
-use archive::{Destination, Folder, S3, S3Settings};
+use crate::report::Reporter;
+use crate::ssh_destination::{self, SshFolder};
+use archive::{Destination, Folder, S3, S3Settings, Site};
 use engine::{SshAddress, SshOptions};
-use inventory::{Bucket, Credentials, Place};
+use inventory::{Bucket, Credentials, Place, SshTarget, Writer};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// The destination of one place. Nothing is asked of it yet.
-pub fn destination(
+/// Every place of an inventory's archive, with what is known of it. Nothing is asked of them yet.
+pub fn destinations(
+    loaded: &Loaded,
+    environment: &Environment,
+) -> Result<Vec<(Site, Box<dyn Destination>)>, Failure> {
+    let cluster = loaded.cluster();
+    let place = |to: &inventory::Destination| {
+        let destination: Box<dyn Destination> = open(to, loaded, environment)?.into();
+        let (domain, nodes) = (cluster.domain_of(to), to.from == Writer::Nodes);
+        Ok((Site { at: destination.describe(), domain, nodes }, destination))
+    };
+    cluster.archive.to.iter().map(place).collect()
+}
+
+/// A place of its kind.
+pub enum Opened {
+    /// A folder.
+    Folder(Folder),
+    /// A bucket.
+    S3(S3),
+    /// A folder of a host.
+    Ssh(SshFolder),
+}
+
+impl From<Opened> for Box<dyn Destination> {
+    fn from(opened: Opened) -> Self {
+        match opened {
+            Opened::Folder(folder) => Box::new(folder),
+            Opened::S3(bucket) => Box::new(bucket),
+            Opened::Ssh(folder) => Box::new(folder),
+        }
+    }
+}
+
+/// One place of an inventory. Nothing is asked of it yet.
+pub fn open(
     to: &inventory::Destination,
     loaded: &Loaded,
     environment: &Environment,
-) -> Result<Box<dyn Destination>, Failure> {
+) -> Result<Opened, Failure> {
     let path = |path: &PathBuf| environment.path(&loaded.folder, path);
     match &to.place {
-        Place::Folder { path: folder, .. } => Ok(Box::new(Folder::new(path(folder), environment.owner))),
+        Place::Folder { path: folder, mounted: true } => Ok(Opened::Folder(Folder::mounted(path(folder)))),
+        Place::Folder { path: folder, .. } => Ok(Opened::Folder(Folder::new(path(folder), environment.owner))),
         Place::S3(bucket) => {
             let Bucket { endpoint, region, path_style, ca, .. } = bucket;
             let credentials = match &to.credentials {
@@ -38,29 +75,59 @@ pub fn destination(
                 ca: ca.as_ref().map(path),
                 credentials,
             };
-            Ok(Box::new(S3::new(&settings).map_err(|error| Failure::refused(chain(&error)))?))
+            Ok(Opened::S3(S3::new(&settings).map_err(|error| Failure::refused(chain(&error)))?))
         }
         Place::Ssh { target, path: folder } => {
-            let ssh = &loaded.cluster().ssh;
-            let files = |paths: &[PathBuf], usual: &[&str]| -> Vec<PathBuf> {
-                if paths.is_empty() {
-                    return usual.iter().map(|name| environment.home.join(".ssh").join(name)).collect();
-                }
-                paths.iter().map(path).collect()
-            };
-            let identities = match &to.credentials {
-                Some(Credentials::File(key)) => vec![path(key)],
-                _ => files(&ssh.identity, &["id_ed25519", "id_ecdsa", "id_rsa"]),
-            };
-            let options = SshOptions {
-                identities,
-                agent: environment.ssh_agent.clone(),
-                known_hosts: files(&ssh.known_hosts, &["known_hosts"]),
-                ..SshOptions::default()
-            };
-            let address = SshAddress::new(&target.host, target.port, &target.user).without_root();
+            let (address, options) = ssh(to, target, loaded, environment);
             let made = SshFolder::new(to.url(), address, folder, options);
-            Ok(Box::new(made.map_err(|error| Failure::refused(format!("{}: {error}", to.url())))?))
+            Ok(Opened::Ssh(made.map_err(|error| Failure::refused(format!("{}: {error}", to.url())))?))
         }
     }
+}
+
+/// The keys of the SSH hosts that nodes write to, by URL: what each proved to us, by what our known hosts believe. One
+/// that does not answer has no key here; why is said.
+pub async fn host_keys(
+    loaded: &Loaded,
+    environment: &Environment,
+    report: &Reporter,
+) -> BTreeMap<String, String> {
+    let mut keys = BTreeMap::new();
+    for to in loaded.cluster().archive.to.iter().filter(|to| to.from == Writer::Nodes) {
+        let Place::Ssh { target, .. } = &to.place else { continue };
+        let (address, options) = ssh(to, target, loaded, environment);
+        match ssh_destination::host_key(address, options).await {
+            Ok(key) => drop(keys.insert(to.url(), key)),
+            Err(why) => report.say(format!("{}: {why}", to.url())),
+        }
+    }
+    keys
+}
+
+/// How an operator's run reaches the host of an archive.
+fn ssh(
+    to: &inventory::Destination,
+    target: &SshTarget,
+    loaded: &Loaded,
+    environment: &Environment,
+) -> (SshAddress, SshOptions) {
+    let path = |path: &PathBuf| environment.path(&loaded.folder, path);
+    let ssh = &loaded.cluster().ssh;
+    let files = |paths: &[PathBuf], usual: &[&str]| -> Vec<PathBuf> {
+        if paths.is_empty() {
+            return usual.iter().map(|name| environment.home.join(".ssh").join(name)).collect();
+        }
+        paths.iter().map(path).collect()
+    };
+    let identities = match &to.credentials {
+        Some(Credentials::File(key)) => vec![path(key)],
+        _ => files(&ssh.identity, &["id_ed25519", "id_ecdsa", "id_rsa"]),
+    };
+    let options = SshOptions {
+        identities,
+        agent: environment.ssh_agent.clone(),
+        known_hosts: files(&ssh.known_hosts, &["known_hosts"]),
+        ..SshOptions::default()
+    };
+    (SshAddress::new(&target.host, target.port, &target.user).without_root(), options)
 }

@@ -1,10 +1,11 @@
 //! The archive of one cluster as a command uses it: where it is, who can open it, what is sealed into it.
 
 mod generations;
+mod missing;
 mod trust_note;
 
 use crate::cli::Opening;
-use crate::destinations::destination;
+use crate::destinations::destinations;
 use crate::environment::Environment;
 use crate::failure::{Failure, chain, file_error};
 use crate::loaded::{Loaded, LocalFiles};
@@ -18,6 +19,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use generations::{OpenedGeneration, Signing, Tried};
+pub use missing::{Missing, bring};
 use trust_note::{note_trust, noted_trust};
 
 /// How a person calls a generation.
@@ -104,12 +106,9 @@ impl Remembered {
         &self.opened.entries
     }
 
-    /// Destinations that lack the newest set, or did not answer.
-    pub fn debts(&self) -> Vec<String> {
-        let holding = &self.opened.holding;
-        let silent = holding.unread.iter().map(|unread| format!("{}: {}", unread.at, unread.why));
-        let lacking = holding.lacking.iter().map(|at| format!("{at}: lacks the newest identity set"));
-        silent.chain(lacking).collect()
+    /// The destinations that lack its identity set, or did not answer.
+    pub fn holding(&self) -> &archive::Holding {
+        &self.opened.holding
     }
 }
 
@@ -122,8 +121,7 @@ impl Vault {
         environment: &Environment,
     ) -> Result<Self, Failure> {
         let settings = &loaded.cluster().archive;
-        let places = settings.to.iter().map(|to| destination(to, loaded, environment));
-        let archive = Archive::at(places.collect::<Result<_, _>>()?).map_err(|error| failure(&error))?;
+        let archive = Archive::on(destinations(loaded, environment)?).map_err(|error| failure(&error))?;
         let own_identity = environment.config.join("identity.txt");
         let identity_files = if !identity.is_empty() {
             identity.to_vec()

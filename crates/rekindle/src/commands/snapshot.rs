@@ -7,7 +7,7 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::receive::{self, Receiving};
 use crate::report::{Reporter, bytes, duration};
 use crate::session::Session;
-use crate::vault::{Signing, Tried, published_name};
+use crate::vault::{Missing, Signing, Tried, published_name};
 use archive::{Level, Published, Spooled};
 use inventory::Node;
 use plan::capture::Captured;
@@ -40,6 +40,7 @@ pub struct Made {
     spooled: Spooled,
     node: String,
     doubts: Vec<String>,
+    missing: Missing,
 }
 
 /// Takes a snapshot on one control plane, and publishes it.
@@ -78,7 +79,9 @@ pub async fn take(
         };
         session.vault.prove(&published.id, tried, signing)?;
     }
-    Ok(Made { published, captured, spooled, node: node.name.clone(), doubts })
+    let missing = session.vault.published(&published);
+    missing.notes.iter().for_each(|note| report.say(note));
+    Ok(Made { published, captured, spooled, node: node.name.clone(), doubts, missing })
 }
 
 /// The named control plane, or the first that has an etcd member with a quorum behind it.
@@ -103,8 +106,8 @@ fn choose<'s>(session: &'s Session, named: Option<&str>) -> Result<&'s Node, Fai
 impl Made {
     /// What is missing: doubts, and destinations that do not have it.
     pub fn complaints(&self) -> Vec<String> {
-        let debts = self.published.failed.iter().map(|debt| format!("{}: {}", debt.at, debt.why));
-        self.doubts.iter().map(|doubt| format!("not proven: {doubt}")).chain(debts).collect()
+        let doubts = self.doubts.iter().map(|doubt| format!("not proven: {doubt}"));
+        doubts.chain(self.missing.debts.iter().cloned()).collect()
     }
 
     /// For a person: what was made, and what is missing, a line each.

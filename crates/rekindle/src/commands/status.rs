@@ -6,6 +6,7 @@ use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::report::Reporter;
 use crate::session::Session;
+use crate::vault::Missing;
 use inventory::{Cluster, Role};
 use plan::ask::health::Health;
 use std::fmt::Write;
@@ -19,10 +20,14 @@ pub async fn run(args: &cli::Cluster, environment: &Environment, report: &Report
     let health = ask(&session, &on).await?;
     let mut complaints = health.complaints(session.cluster());
     complaints.extend(session.absent.iter().map(|(host, why)| format!("{host}: {why}")));
+    let mut notes = Vec::new();
     if let Some(remembered) = &session.remembered {
-        complaints.extend(remembered.debts().into_iter().map(|debt| format!("archive: {debt}")));
+        let lacking = session.vault.lacking(remembered);
+        complaints.extend(lacking.debts.into_iter().map(|debt| format!("archive: {debt}")));
+        notes.extend(lacking.notes);
     }
     let generations = session.vault.generations()?;
+    notes.extend(Missing::of_newest(&generations, &[]).notes);
     let newest = generations.newest_counting();
     complaints.extend(archive::complaints(&generations).into_iter().map(|why| format!("archive: {why}")));
     let wanted = &session.cluster().archive;
@@ -35,10 +40,13 @@ pub async fn run(args: &cli::Cluster, environment: &Environment, report: &Report
             archive::in_words(newest, session.now)
         ));
     }
+    for note in &notes {
+        let _ = writeln!(text, "archive: {note}");
+    }
     let newest = newest.map(|newest| archive::value(newest, session.now));
     report.result(
         &text,
-        serde_json::json!({"asked": on, "health": health, "complaints": complaints, "generation": newest}),
+        serde_json::json!({"asked": on, "health": health, "complaints": complaints, "notes": notes, "generation": newest}),
     );
     Ok(if complaints.is_empty() { Exit::Done } else { Exit::Due })
 }

@@ -5,13 +5,14 @@ mod summary;
 
 use crate::cli;
 use crate::commands::snapshot::Made;
+use crate::destinations;
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::loaded::LocalFiles;
 use crate::payload::{Obtained, obtain};
 use crate::report::{Reporter, duration};
 use crate::session::Session;
-use crate::vault::{Contents, Recipients, Remembered};
+use crate::vault::{Contents, Missing, Recipients, Remembered};
 use archive::{Sealed, Stamp};
 use artifacts::Arch;
 use engine::{Blobs, Event, Preview, Report, Settings};
@@ -47,7 +48,8 @@ pub async fn run(args: &cli::Up, environment: &Environment, report: &Reporter) -
                     Ok(on) => first_generation(&ready, &on, environment, report).await?,
                     Err(_) => None,
                 };
-                return Ok(ready.unchanged(&sealed, generation.as_ref(), started, report));
+                let missing = ready.missing(&sealed, environment, report)?;
+                return Ok(ready.unchanged(&sealed, generation.as_ref(), &missing, started, report));
             }
             Some(preview)
         }
@@ -59,7 +61,7 @@ pub async fn run(args: &cli::Up, environment: &Environment, report: &Reporter) -
     let blobs: Blobs = std::mem::take(&mut ready.files).into_iter().chain(own).collect();
     let settings = Settings { preview: preview.as_ref(), blobs: &blobs, overwrite: args.overwrite };
     let (done, born) = ready.apply(&settings, &sealed, environment).await;
-    let result = conclude(&ready, &done, started, environment, report).await;
+    let result = conclude(&ready, &sealed, &done, started, environment, report).await;
     before_relying(&ready, &sealed, &recipients, report);
     born?;
     result
@@ -123,7 +125,8 @@ pub async fn prepare(
     host_keys.extend(
         session.hosts.host_keys().await.into_iter().map(|(host, key)| (host.as_str().to_owned(), key)),
     );
-    let (snapshots, own) = snapshots(&session, &bundle, environment)?;
+    host_keys.extend(destinations::host_keys(&session.loaded, environment, report).await);
+    let (snapshots, own) = snapshots(&session, &bundle, &host_keys, environment)?;
     let plan = make_plan(&session, &bundle, &payload, &local, growth, snapshots.as_ref())?;
     Ok(Ready { own, session, growth, plan, bundle, payload, files, local, host_keys })
 }
@@ -145,6 +148,7 @@ fn same_payload(remembered: &Remembered, session: &Session) -> Option<Payload> {
 fn snapshots(
     session: &Session,
     bundle: &Bundle,
+    host_keys: &BTreeMap<String, String>,
     environment: &Environment,
 ) -> Result<(Option<Snapshots>, OwnProgram), Failure> {
     let by_nodes = |to: &inventory::Destination| to.from == inventory::Writer::Nodes;
@@ -159,7 +163,7 @@ fn snapshots(
         std::fs::read(&path).map_err(|error| crate::failure::file_error("cannot be read", &path, &error))?;
     let digest = Digest::of(&bytes);
     let program = (digest, bytes.len() as u64);
-    let snapshots = crate::node::for_nodes(&session.loaded, bundle, environment, program)?;
+    let snapshots = crate::node::for_nodes(&session.loaded, bundle, host_keys, environment, program)?;
     Ok((snapshots, Some((digest, path))))
 }
 
@@ -289,10 +293,26 @@ impl Ready {
         self.session.now.format(&Rfc3339).unwrap_or_default()
     }
 
+    /// What places lack of the archive, once the newest generation was brought to all that can be reached.
+    fn missing(
+        &self,
+        sealed: &Sealed,
+        environment: &Environment,
+        report: &Reporter,
+    ) -> Result<Missing, Failure> {
+        let vault = &self.session.vault;
+        let (of_set, of_newest) = (vault.sealed(sealed), vault.bring(&self.bundle, environment, report)?);
+        Ok(Missing {
+            debts: [of_set.debts, of_newest.debts].concat(),
+            notes: [of_set.notes, of_newest.notes].concat(),
+        })
+    }
+
     fn unchanged(
         &self,
         sealed: &Sealed,
         generation: Option<&Made>,
+        missing: &Missing,
         started: Instant,
         report: &Reporter,
     ) -> Exit {
@@ -306,14 +326,13 @@ impl Ready {
         if sealed.new {
             report.say(sealed_words(sealed));
         }
-        let mut debts: Vec<String> =
-            sealed.failed.iter().map(|debt| format!("{}: {}", debt.at, debt.why)).collect();
+        let mut debts = missing.debts.clone();
         if let Some(made) = generation {
             report.say(made.headline());
             debts.extend(made.complaints());
         }
-        for debt in &debts {
-            report.say(format!("archive: {debt}"));
+        for line in debts.iter().chain(&missing.notes) {
+            report.say(format!("archive: {line}"));
         }
         match (absent.is_empty(), debts.is_empty()) {
             (false, _) => Exit::Partly,

@@ -8,10 +8,12 @@
 //! The trait is synchronous and may be called from within an async runtime, so requests run on a worker of their
 //! own, and the caller waits for them on a channel.
 
+mod canary;
 mod client;
 mod credentials;
 mod error;
 
+pub use canary::{Canary, Tried};
 pub use credentials::Credentials;
 pub use error::S3Error;
 
@@ -152,7 +154,7 @@ impl S3 {
             match store.get(&key).await {
                 Ok(found) => Ok(Some((found.meta.size, found.into_stream()))),
                 Err(StoreError::NotFound { source, .. }) => match told(source.as_ref()) {
-                    Told(said) if said.contains("NoSuchKey") => Ok(None),
+                    Told::Said(said) if said.contains("NoSuchKey") => Ok(None),
                     told => Err(told.into()),
                 },
                 Err(error) => Err(told(&error).into()),
@@ -354,5 +356,8 @@ fn retry() -> RetryConfig {
 }
 
 fn failed(act: &'static str, path: &str, why: S3Error) -> DestinationError {
+    if let S3Error::Silent { seconds } = why {
+        return DestinationError::Silent { act, path: path.to_owned(), seconds };
+    }
     DestinationError::Other(Box::new(error::S3Failure { act, path: path.to_owned(), why }))
 }

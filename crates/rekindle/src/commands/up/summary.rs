@@ -42,6 +42,7 @@ pub fn step_at<'a>(plan: &'a Plan, stage: usize, host: &HostId, step: usize) -> 
 /// The end of a run: what failed, or the health of the real thing and where the time went.
 pub async fn conclude(
     ready: &Ready,
+    sealed: &Sealed,
     done: &Report,
     started: Instant,
     environment: &Environment,
@@ -64,6 +65,14 @@ pub async fn conclude(
     match &generation {
         Ok(made) => complaints.extend(made.iter().flat_map(Made::complaints)),
         Err(failure) => complaints.push(format!("no generation counts yet: {}", failure.message)),
+    }
+    let missing = ready.missing(sealed, environment, report);
+    match missing {
+        Ok(missing) => {
+            complaints.extend(missing.debts.into_iter().map(|debt| format!("archive: {debt}")));
+            missing.notes.iter().for_each(|note| report.say(format!("archive: {note}")));
+        }
+        Err(failure) => complaints.push(format!("archive: {}", failure.message)),
     }
     let path = environment.config.join("kubeconfig").join(&cluster.name);
     let admin = kubeconfig::admin(&ready.session.loaded, &ready.bundle, None)?;
