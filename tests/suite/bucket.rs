@@ -63,6 +63,7 @@ impl Bucket {
         let url = format!("http://{}/backups?policy", self.address);
         let output = Command::new("curl")
             .args(["-sS", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user", "tester:hush-hush", "-X", "PUT"])
+            .args(["-H", &format!("x-amz-content-sha256: {}", step::Digest::of(policy.as_bytes()))])
             .args(["-H", "content-type: application/json", "--data-binary", policy, &url])
             .output()
             .unwrap();

@@ -62,7 +62,8 @@ fn a_policy_of_each_bucket_is_printed() {
         "Condition": {"Null": {"s3:if-none-match": "false"}},
     });
     assert_eq!(nodes, json!({"Version": "2012-10-17", "Statement": [get, list, put]}));
-    let operator = policy(&program, folder.path(), &["--for", "operator", "--principal", "arn:aws:iam::1:user/ada"]);
+    let operator =
+        policy(&program, folder.path(), &["--for", "operator", "--principal", "arn:aws:iam::1:user/ada"]);
     assert_eq!(operator["Statement"][3]["Action"], "s3:DeleteObject");
     assert_eq!(operator["Statement"][0]["Principal"], json!({"AWS": "arn:aws:iam::1:user/ada"}));
     // For people: documents one after the other, each as it is.
@@ -84,7 +85,10 @@ fn a_credential_that_may_too_much_is_told() {
     // The server's own user, where nodes write: both are allowed, and each says what is missing.
     inventory(folder.path(), &bucket.destination("prod", "root.ini"));
     let ended = check(&program, folder.path(), 5);
-    says(&ended, &["! overwrite: ALLOWED", "condition of RekindlePutNew", "! delete: ALLOWED", "s3:DeleteObject"]);
+    says(
+        &ended,
+        &["! overwrite: ALLOWED", "condition of RekindlePutNew", "! delete: ALLOWED", "s3:DeleteObject"],
+    );
     // Where only an operator writes he may, since he prunes.
     let his = bucket.destination("prod", "root.ini").replace("url =", "from = \"operator\", url =");
     inventory(folder.path(), &his);

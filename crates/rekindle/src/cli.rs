@@ -5,7 +5,10 @@ mod archive;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-pub use archive::{ArchiveCommand, At, Drill, Generation, NodeCommand, Opening, PolicyCommand, PolicyFor, RecipientsCommand, Snapshot};
+pub use archive::{
+    ArchiveCommand, At, Drill, Generation, NodeCommand, Opening, PolicyCommand, PolicyFor, RecipientsCommand,
+    Snapshot,
+};
 
 /// Highly available Kubernetes control planes with kubeadm over SSH, and the same cluster again from an archive.
 #[derive(Debug, Parser)]

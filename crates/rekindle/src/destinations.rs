@@ -54,7 +54,9 @@ pub fn open(
     let path = |path: &PathBuf| environment.path(&loaded.folder, path);
     match &to.place {
         Place::Folder { path: folder, mounted: true } => Ok(Opened::Folder(Folder::mounted(path(folder)))),
-        Place::Folder { path: folder, .. } => Ok(Opened::Folder(Folder::new(path(folder), environment.owner))),
+        Place::Folder { path: folder, .. } => {
+            Ok(Opened::Folder(Folder::new(path(folder), environment.owner)))
+        }
         Place::S3(bucket) => {
             let Bucket { endpoint, region, path_style, ca, .. } = bucket;
             let credentials = match &to.credentials {

@@ -45,13 +45,13 @@ fn a_place_that_hangs_is_asked_once_in_a_run() {
 #[test]
 fn a_full_bucket_a_lying_one_and_one_that_lost_its_last_are_debts_until_they_are_well() {
     let Some(server) = Server::start() else { return };
-    for (i, fault) in [Fault::PutSays(507), Fault::Forgets, Fault::Halves, Fault::Flips].into_iter().enumerate() {
+    for (i, fault) in
+        [Fault::PutSays(507), Fault::Forgets, Fault::Halves, Fault::Flips].into_iter().enumerate()
+    {
         let (proxy, memory) = (Proxy::before(server.address), Memory::new("memory"));
-        let archive = Archive::at(vec![
-            boxed(&memory),
-            Box::new(server.through(proxy.address, &format!("prod-{i}"))),
-        ])
-        .unwrap();
+        let archive =
+            Archive::at(vec![boxed(&memory), Box::new(server.through(proxy.address, &format!("prod-{i}")))])
+                .unwrap();
         let nodes = Nodes::sealed_at(&archive);
         proxy.be(fault);
         let published = nodes.publish(&archive, ONE, 1000).unwrap();
@@ -63,7 +63,8 @@ fn a_full_bucket_a_lying_one_and_one_that_lost_its_last_are_debts_until_they_are
         proxy.be(Fault::None);
         let mended = archive.mend_snapshots(&ANCHOR(), nodes.dir.path()).unwrap();
         assert!(mended.failed.is_empty(), "{fault:?}: {mended:?}");
-        let alone = Archive::at(vec![Box::new(server.through(server.address, &format!("prod-{i}")))]).unwrap();
+        let alone =
+            Archive::at(vec![Box::new(server.through(server.address, &format!("prod-{i}")))]).unwrap();
         assert!(nodes.open(&alone, &published.id).is_ok(), "{fault:?}");
 
         // It loses its last generation: nobody forgets it, and the same bytes come back.
@@ -141,8 +142,9 @@ struct Mount(tempfile::TempDir);
 impl Mount {
     fn of(size: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]);
-        let mounted = { mount }.arg(folder.path()).output();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]);
+        let mounted = mount.arg(folder.path()).output();
         if mounted.is_ok_and(|output| output.status.success()) {
             return Some(Self(folder));
         }

@@ -51,7 +51,8 @@ fn places(loaded: &Loaded, environment: &Environment, report: &Reporter) -> Outc
         };
         if nodes && !matches!(to.place, inventory::Place::S3(_)) {
             found.notes.push(
-                "whoever has what nodes write with can remove it there too: let a bucket be another place".into(),
+                "whoever has what nodes write with can remove it there too: let a bucket be another place"
+                    .into(),
             );
         }
         if cluster.domain_of(to).is_none() {
@@ -83,7 +84,8 @@ fn bucket_of(bucket: &S3, nodes: bool) -> Found {
     };
     found.good.push("written, read back, listed".into());
     let Canary { overwrite, delete } = canary;
-    let missing = |sid: &str| format!("`rekindle archive policy s3` prints the policy whose {sid} forbids it");
+    let missing =
+        |sid: &str| format!("`rekindle archive policy s3` prints the policy whose {sid} forbids it");
     let mut judge = |what: &str, tried: Tried, why: String, must_be_refused: bool| match tried {
         Tried::Refused => found.good.push(format!("{what}: refused")),
         Tried::Allowed if must_be_refused => found.complaints.push(format!("{what}: ALLOWED. {why}")),

@@ -98,6 +98,8 @@ impl S3 {
             .with_region(region.as_deref().unwrap_or("us-east-1"))
             .with_conditional_put(S3ConditionalPut::ETagMatch)
             .with_checksum_algorithm(Checksum::SHA256)
+            // One name at a time, in the request that every server has, and whose refusal is an answer of its own.
+            .with_disable_bulk_delete(true)
             .with_retry(retry())
             .with_http_connector(client.clone());
         let path_style = path_style.unwrap_or(endpoint.is_some());

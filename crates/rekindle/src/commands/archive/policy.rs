@@ -21,7 +21,9 @@ pub fn run(file: &InventoryFile, wanted: PolicyFor, principal: Option<&str>, rep
         })
         .collect();
     if policies.is_empty() {
-        return Err(Failure::refused("the archive has no bucket").hint("`to` under [archive] names the places"));
+        return Err(
+            Failure::refused("the archive has no bucket").hint("`to` under [archive] names the places")
+        );
     }
     let text: Vec<String> =
         policies.iter().map(|policy| serde_json::to_string_pretty(policy).unwrap_or_default()).collect();
@@ -40,7 +42,8 @@ fn policy(bucket: &Bucket, wanted: PolicyFor, principal: Option<&str>) -> Value 
     let below = if bucket.prefix.is_empty() { String::new() } else { format!("{}/", bucket.prefix) };
     let arn = format!("arn:aws:s3:::{}", bucket.bucket);
     let objects = format!("{arn}/{below}*");
-    let mut list = json!({"Sid": "RekindleList", "Effect": "Allow", "Action": "s3:ListBucket", "Resource": arn});
+    let mut list =
+        json!({"Sid": "RekindleList", "Effect": "Allow", "Action": "s3:ListBucket", "Resource": arn});
     if !below.is_empty() {
         list["Condition"] = json!({"StringLike": {"s3:prefix": format!("{below}*")}});
     }
@@ -54,7 +57,8 @@ fn policy(bucket: &Bucket, wanted: PolicyFor, principal: Option<&str>) -> Value 
         }),
     ];
     if wanted == PolicyFor::Operator {
-        let delete = json!({"Sid": DELETE, "Effect": "Allow", "Action": "s3:DeleteObject", "Resource": objects});
+        let delete =
+            json!({"Sid": DELETE, "Effect": "Allow", "Action": "s3:DeleteObject", "Resource": objects});
         statements.push(delete);
     }
     if let Some(principal) = principal {
