@@ -60,7 +60,7 @@ impl Bucket {
 
     /// Gives the bucket a policy; what the server says of it.
     pub fn set_policy(&self, policy: &str) -> String {
-        let url = format!("http://{}/backups?policy", self.address);
+        let url = format!("http://{}/backups?policy=", self.address);
         let output = Command::new("curl")
             .args(["-sS", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user", "tester:hush-hush", "-X", "PUT"])
             .args(["-H", &format!("x-amz-content-sha256: {}", step::Digest::of(policy.as_bytes()))])

@@ -11,11 +11,11 @@ use inventory::{Bucket, Credentials, Place, SshTarget, Writer};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+/// A place, and what is known of it.
+pub type Placed = (Site, Box<dyn Destination>);
+
 /// Every place of an inventory's archive, with what is known of it. Nothing is asked of them yet.
-pub fn destinations(
-    loaded: &Loaded,
-    environment: &Environment,
-) -> Result<Vec<(Site, Box<dyn Destination>)>, Failure> {
+pub fn destinations(loaded: &Loaded, environment: &Environment) -> Result<Vec<Placed>, Failure> {
     let cluster = loaded.cluster();
     let place = |to: &inventory::Destination| {
         let destination: Box<dyn Destination> = open(to, loaded, environment)?.into();
