@@ -100,3 +100,20 @@ fn timer() -> Step {
     .within(30)
     .hint("journalctl -u rekindle-look -u rekindle-capture -u rekindle-upload on that node")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_upload_unit_writes_mounted_folders_and_nothing_else() {
+        let folders = ["/mnt/backup/prod", "/mnt/100% \"ours\""].map(quoted);
+        let values = json!({"files": ["settings.json"], "folders": folders});
+        let unit = template("rekindle-upload.service", values).unwrap();
+        let written: Vec<&str> = unit.lines().filter(|line| line.starts_with("ReadWritePaths=")).collect();
+        let expected = [r#"ReadWritePaths="-/mnt/backup/prod""#, r#"ReadWritePaths="-/mnt/100%% \"ours\"""#];
+        assert_eq!(written, expected, "{unit}");
+        let none = template("rekindle-upload.service", json!({"files": [], "folders": []})).unwrap();
+        assert!(!none.contains("ReadWritePaths") && none.ends_with("TimeoutStopSec=5\n"), "{none}");
+    }
+}

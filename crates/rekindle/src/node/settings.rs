@@ -142,3 +142,57 @@ impl Settings {
         Ok(Trust::Anchor(self.root()?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_up_lays_opens_as_places() {
+        let at = |at| Place { domain: Some("site-a".into()), at };
+        let bucket = |credentials: Option<&str>| At::S3 {
+            url: "s3://backups/prod".into(),
+            endpoint: Some("http://127.0.0.1:1".into()),
+            region: None,
+            path_style: Some(true),
+            ca: None,
+            credentials: credentials.map(Into::into),
+        };
+        let ssh = At::Ssh {
+            url: "ssh://backup@127.0.0.1:1/srv/archive".into(),
+            host: "127.0.0.1".into(),
+            port: 1,
+            user: "backup".into(),
+            path: "/srv/archive".into(),
+            host_key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN"
+                .into(),
+            key: "credentials-2".into(),
+        };
+        let folder = At::Folder("/mnt/backup/prod".into());
+        let settings = Settings {
+            node: "cp1".into(),
+            address: "10.0.0.11".parse().unwrap(),
+            root: format!("ed25519:{}", "d7".repeat(32)),
+            every: 600,
+            to: vec![at(bucket(None)), at(folder), Place { domain: None, at: ssh }],
+        };
+        let laid = tempfile::tempdir().unwrap();
+        let text = serde_json::to_string_pretty(&settings).unwrap();
+        std::fs::write(laid.path().join("settings.json"), &text).unwrap();
+        let archive = Settings::read(laid.path()).unwrap().archive(laid.path()).unwrap();
+        let names = [
+            "s3://backups/prod (http://127.0.0.1:1)",
+            "/mnt/backup/prod",
+            "ssh://backup@127.0.0.1:1/srv/archive",
+        ];
+        assert_eq!(archive.names(), names);
+        // The SSH host is a machine of the cluster: a copy there is none that counts.
+        assert!(
+            !archive.copies(&names[2..].iter().map(|at| (*at).to_owned()).collect::<Vec<_>>()).off_cluster
+        );
+        // Another program's settings are not half understood.
+        std::fs::write(laid.path().join("settings.json"), text.replace("\"every\"", "\"often\"")).unwrap();
+        let failure = Settings::read(laid.path()).unwrap_err();
+        assert!(failure.message.contains("often") && failure.hint.is_some(), "{failure:?}");
+    }
+}
