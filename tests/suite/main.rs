@@ -39,6 +39,8 @@ mod laws;
 #[cfg(test)]
 mod payload;
 #[cfg(test)]
+mod places;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod sealed;

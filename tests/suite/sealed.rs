@@ -42,6 +42,11 @@ pub fn generations_are_sealed_at_several_places(cluster: &LabCluster) {
         let left = "pgrep -xc etcd; ls /var/lib/rekindle/snapshot 2>/dev/null || :";
         assert_eq!(cluster.must(node, left), "1\n", "{node}: nothing but the member");
     }
+    for node in CONTROL_PLANES {
+        let told = "grep -c '^rekindle_certificate_expiry_timestamp_seconds{' /run/rekindle-archive/certificates.prom";
+        let certificates: u32 = cluster.must(node, told).trim().parse().unwrap();
+        assert!(certificates >= 14, "{node}: {certificates} certificates and kubeconfigs");
+    }
     let by_node = generations(cluster).iter().filter(|one| is_by_a_node(one)).count();
     assert_eq!(by_node, 1, "the others found that it was done");
     // No key that opens anything lies on a node.
@@ -64,6 +69,11 @@ pub fn generations_are_sealed_at_several_places(cluster: &LabCluster) {
     cluster.must("cp2", "systemctl start rekindle-upload");
     let mended = generations(cluster).remove(0);
     assert_eq!((&mended["generation"], places_of(&mended)), (&newest["generation"], 2), "{mended}");
+    // Nodes owe nothing to the operator's folder; his next run brings the newest there.
+    assert_eq!(mended["at"].as_array().unwrap().len(), 2, "{mended}");
+    cluster.run("up").expect(0);
+    let brought = generations(cluster).remove(0);
+    assert_eq!((&brought["generation"], brought["at"].as_array().unwrap().len()), (&newest["generation"], 3));
     cluster.run("status").expect(0);
 
     // Whoever holds the lock dies: another goes on.

@@ -10,7 +10,10 @@ use crate::signed::{self, MAX_DOCUMENT};
 use crate::snapshot::{Signer, Snapshot, SnapshotPublic};
 use crate::standing::{Rejected, Unread};
 use crate::survey::Known;
-use crate::{Archive, Destination, DestinationError, Digest, Error, Fault, Name, Prefix, RootPublic, Trust};
+use crate::{
+    Archive, Copies, Destination, DestinationError, Digest, Error, Fault, Name, Prefix, RootPublic, Site,
+    Trust, Writer,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A revision that is so far above all that others signed is a mistake or a forgery. A rebuild raises etcd's
@@ -28,6 +31,8 @@ pub struct Generation {
     pub signed_by: Signer,
     /// The destinations whose manifest of it is there.
     pub held_by: Vec<String>,
+    /// Whether one of these is off the cluster.
+    pub off_cluster: bool,
     /// What was proven of it, the highest level first.
     pub proofs: Vec<Proven>,
     /// Why it is never the newest and never used.
@@ -40,8 +45,13 @@ pub struct Generation {
 }
 
 impl Generation {
-    /// Whether it was restored, booted and compared, and lies somewhere.
+    /// Whether it was restored, booted and compared, and a destination off the cluster holds it.
     pub fn counts(&self) -> bool {
+        self.is_proven() && self.off_cluster
+    }
+
+    /// Whether it was restored, booted and compared, and lies somewhere.
+    pub fn is_proven(&self) -> bool {
         self.suspect.is_none() && !self.held_by.is_empty() && self.level() >= Some(Level::L3)
     }
 
@@ -64,6 +74,8 @@ pub struct Generations {
     pub unread: Vec<Unread>,
     /// All destinations, in their order.
     pub asked: Vec<String>,
+    /// What is known of them.
+    pub sites: Vec<Site>,
 }
 
 impl Generations {
@@ -75,6 +87,20 @@ impl Generations {
     /// The newest that counts.
     pub fn newest_counting(&self) -> Option<&Generation> {
         self.all.iter().find(|generation| generation.counts())
+    }
+
+    /// The newest that was proven, wherever it lies.
+    pub fn newest_proven(&self) -> Option<&Generation> {
+        self.all.iter().find(|generation| generation.is_proven())
+    }
+
+    /// What the copies of one come to, for whoever signed it.
+    pub fn copies(&self, one: &Generation) -> Copies {
+        let writer = match one.signed_by {
+            Signer::Root => Writer::Operator,
+            Signer::Node(_) => Writer::Node,
+        };
+        Copies::of(&self.sites, writer, &one.held_by)
     }
 
     /// The one with this id.
@@ -99,6 +125,7 @@ impl Archive {
             rejected: known.holding.rejected.clone(),
             unread: known.holding.unread.clone(),
             names: self.destinations.iter().map(|destination| destination.describe()).collect(),
+            sites: self.sites.clone(),
             ..Snapshots::default()
         };
         let mut proofs = Vec::new();
@@ -163,6 +190,7 @@ pub(crate) struct Snapshots {
     /// The highest revision that a signer gave in an epoch. Many manifests are no work here.
     highest: BTreeMap<u64, BTreeMap<Signer, u64>>,
     names: Vec<String>,
+    sites: Vec<Site>,
     rejected: Vec<Rejected>,
     unread: Vec<Unread>,
 }
@@ -314,6 +342,7 @@ impl Snapshots {
             rejected: self.rejected.clone(),
             unread: self.unread.clone(),
             asked: self.names.clone(),
+            sites: self.sites.clone(),
         }
     }
 
@@ -330,11 +359,13 @@ impl Snapshots {
             self.proofs_of(&snapshot.id).map(|document| document.proven.clone()).collect();
         proofs.sort_by_key(|proven| std::cmp::Reverse(proven.proof.level));
         let holders = self.holders.get(&snapshot.id).into_iter().flatten();
+        let off_cluster = holders.clone().any(|index| self.sites[*index].domain.is_some());
         Generation {
             id: snapshot.id,
             public: public.clone(),
             signed_by: snapshot.signed_by(),
             held_by: holders.map(|index| self.names[*index].clone()).collect(),
+            off_cluster,
             proofs,
             suspect: self.suspect(snapshot),
             fenced: public.epoch < known.holding.epoch,

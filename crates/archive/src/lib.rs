@@ -15,6 +15,7 @@ mod canonical;
 mod cipher;
 mod claim;
 mod compose;
+mod copies;
 mod delegation;
 pub mod destination;
 mod digest;
@@ -51,8 +52,12 @@ mod upload;
 mod words;
 
 pub use claim::{Claimed, Claiming};
+pub use copies::{Copies, Site, Writer};
 pub use delegation::{Delegation, MAY_PROOF, MAY_SNAPSHOT};
-pub use destination::{Credentials, Destination, DestinationError, Folder, Put, S3, S3Settings};
+use destination::Patient;
+pub use destination::{
+    Canary, Credentials, Destination, DestinationError, Folder, Put, S3, S3Settings, Tried,
+};
 pub use digest::{Digest, NotADigest};
 pub use entries::{Entry, SNAPSHOT_ENTRY};
 pub use epoch::{Claim, fencing};
@@ -82,18 +87,43 @@ pub use upload::{Mended, Published};
 #[derive(Debug)]
 pub struct Archive {
     destinations: Vec<Box<dyn Destination>>,
+    /// What is known of each, in the same order.
+    sites: Vec<Site>,
 }
 
 impl Archive {
-    /// An archive at these destinations. The order is part of the meaning: all writers claim an epoch at the
-    /// first destination first, so that of two only one goes on.
+    /// An archive at these destinations, each of which fails alone. The order is part of the meaning: all writers
+    /// claim an epoch at the first destination first, so that of two only one goes on.
     ///
     /// # Errors
     /// [`Error::NoDestination`] where the list is empty.
     pub fn at(destinations: Vec<Box<dyn Destination>>) -> Result<Self, Error> {
-        if destinations.is_empty() {
+        let apart = |one: Box<dyn Destination>| (Site::apart(one.describe()), one);
+        Self::on(destinations.into_iter().map(apart).collect())
+    }
+
+    /// The same, with what is known of each. Of one that was silent once nothing more is asked.
+    ///
+    /// # Errors
+    /// As for [`Archive::at`].
+    pub fn on(places: Vec<(Site, Box<dyn Destination>)>) -> Result<Self, Error> {
+        if places.is_empty() {
             return Err(Error::NoDestination);
         }
-        Ok(Self { destinations })
+        let (sites, destinations) = places
+            .into_iter()
+            .map(|(site, one)| (site, Box::new(Patient::with(one)) as Box<dyn Destination>))
+            .unzip();
+        Ok(Self { destinations, sites })
+    }
+
+    /// What a person calls each destination, in their order.
+    pub fn names(&self) -> Vec<String> {
+        self.sites.iter().map(|site| site.at.clone()).collect()
+    }
+
+    /// What the copies of a set of an operator come to, which lies at the destinations called `held`.
+    pub fn copies(&self, held: &[String]) -> Copies {
+        Copies::of(&self.sites, Writer::Operator, held)
     }
 }

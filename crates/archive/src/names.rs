@@ -34,6 +34,8 @@ pub enum Name {
     },
     /// `prune/<n>.json`: the signed record of what was removed.
     Prune(u64),
+    /// `canary`: what is tried with a credential is tried on this; no part of the archive.
+    Canary,
 }
 
 /// What can be listed.
@@ -80,6 +82,7 @@ impl fmt::Display for Name {
             Self::Manifest { epoch, revision, tag } => write!(f, "gen/{epoch}-{revision}-{tag}.json"),
             Self::Epoch(epoch) => write!(f, "epoch/{epoch}.json"),
             Self::Proof { tag, run } => write!(f, "proof/{tag}-{run}.json"),
+            Self::Canary => f.write_str("canary"),
             Self::Prune(number) => write!(f, "prune/{number}.json"),
         }
     }
@@ -93,6 +96,7 @@ impl FromStr for Name {
         let name = match text {
             "FORMAT" => Some(Self::Format),
             "RECOVER.txt" => Some(Self::Recover),
+            "canary" => Some(Self::Canary),
             _ => match text.split_once('/') {
                 Some(("objects", rest)) => rest.get(3..).and_then(|hex| hex.parse().ok()).map(Self::Object),
                 Some(("gen", rest)) => manifest(rest),
@@ -177,6 +181,7 @@ mod tests {
             "epoch/1.json",
             "proof/0a1b2c3d-7-of-cp1.json",
             "prune/7.json",
+            "canary",
         ];
         for text in good {
             assert_eq!(text.parse::<Name>().expect(text).to_string(), text);

@@ -36,7 +36,7 @@ pub struct Published {
 /// What was copied where it was missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mended {
-    /// The newest generation that counts; `None` where there is none.
+    /// The newest generation that was proven; `None` where there is none.
     pub id: Option<ManifestId>,
     /// Destinations that lacked some of it and hold all of it now.
     pub copied: Vec<String>,
@@ -119,7 +119,7 @@ impl Archive {
         if proven.is_empty() { Err(not_proven(outcome.failed)) } else { Ok((proven, outcome.failed)) }
     }
 
-    /// Copies the newest generation that counts, with its identity set and its proofs, to each destination that
+    /// Copies the newest generation that was proven, with its identity set and its proofs, to each destination that
     /// lacks some of it: the same bytes, each object from a copy that was verified. Needs no key. `scratch` is a
     /// folder with room for the largest object; only ciphertext lies there, until this returns.
     ///
@@ -129,7 +129,7 @@ impl Archive {
         let known = self.survey_what_is_there(trust)?;
         let seen = self.snapshots(&known)?;
         let generations = seen.generations(&known);
-        let Some(newest) = generations.newest_counting() else { return Ok(Mended::default()) };
+        let Some(newest) = generations.newest_proven() else { return Ok(Mended::default()) };
         let mut mended = Mended { id: Some(newest.id), ..Mended::default() };
         for (index, destination) in self.destinations.iter().enumerate() {
             let at = destination.describe();

@@ -1,5 +1,6 @@
 //! Rules across values: what each value alone can't show.
 
+mod archive;
 pub(crate) mod kubeadm;
 pub(crate) mod labels;
 mod networks;
@@ -27,6 +28,7 @@ pub(crate) fn rules(document: &Document, cluster: &Cluster, places: &Places, fou
     networks::sizes(cluster, places, found);
     networks::overlaps(cluster, places, found);
     networks::proxy(document, found);
+    archive::off_the_cluster(document, cluster, found);
     kubeadm::rules(document, found);
     paths::rules(document, found);
 }

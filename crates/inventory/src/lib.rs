@@ -21,6 +21,7 @@ mod not_yet;
 
 pub mod change;
 pub mod cluster;
+mod domain;
 mod effective;
 mod error;
 mod example;

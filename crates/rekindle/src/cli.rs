@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 pub use archive::{
-    ArchiveCommand, At, Drill, Fence, Generation, KitArgs, NodeCommand, Opening, Reading, RecipientsCommand,
-    Snapshot,
+    ArchiveCommand, At, Drill, Fence, Generation, KitArgs, NodeCommand, Opening, PolicyCommand, PolicyFor,
+    Reading, RecipientsCommand, Snapshot,
 };
 
 /// Highly available Kubernetes control planes with kubeadm over SSH, and the same cluster again from an archive.
@@ -61,8 +61,10 @@ pub enum Command {
     #[command(after_help = "Example:\n  rekindle init --name prod > prod.toml")]
     Init(Init),
     /// Check an inventory offline and print all that it means, defaults included.
-    #[command(after_help = "Example:\n  rekindle check -i prod.toml")]
-    Check(InventoryFile),
+    #[command(after_help = "Examples:
+  rekindle check -i prod.toml
+  rekindle check -i prod.toml --archive   ask the archive's places: what may the nodes' credentials do there")]
+    Check(Check),
     /// Make the cluster what the inventory says: build it, or converge it.
     #[command(after_help = "Examples:
   rekindle up -i prod.toml
@@ -141,6 +143,17 @@ pub struct InventoryFile {
     /// The inventory.
     #[arg(short, long, value_name = "FILE", default_value = "rekindle.toml", env = "REKINDLE_INVENTORY")]
     pub inventory: PathBuf,
+}
+
+/// `check`.
+#[derive(Clone, Debug, Args)]
+pub struct Check {
+    /// The inventory.
+    #[command(flatten)]
+    pub file: InventoryFile,
+    /// Ask the archive's places too: each must take what nodes write, and refuse them to overwrite and to delete.
+    #[arg(long)]
+    pub archive: bool,
 }
 
 /// What reaches a cluster.

@@ -5,7 +5,7 @@
 
 use archive::destination::Worker;
 use archive::{Destination, DestinationError, Name, Prefix, Put};
-use engine::{Hosts, Options, Pipe, Rest, SshAddress, SshOptions, Target};
+use engine::{ConnectError, Hosts, Options, Pipe, Rest, SshAddress, SshOptions, Target, Unreachable};
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -85,6 +85,13 @@ struct Link {
     hosts: Mutex<Option<Arc<Hosts>>>,
 }
 
+/// Why a script did nothing.
+enum Why {
+    Said(String),
+    /// So many seconds were waited for.
+    Silent(u64),
+}
+
 /// What a script did.
 struct Ran {
     status: i32,
@@ -121,7 +128,7 @@ impl SshFolder {
         input: Option<Rest>,
         bytes: u64,
         mut to: impl FnMut(Vec<u8>) -> ControlFlow<()>,
-    ) -> Result<Ran, String> {
+    ) -> Result<Ran, Why> {
         let within = PATIENCE + Duration::from_secs(bytes / SLOWEST);
         let (send, pieces) = mpsc::sync_channel::<Vec<u8>>(16);
         let link = self.link.clone();
@@ -132,12 +139,15 @@ impl SshFolder {
                 break;
             }
         }
-        let silent = || format!("not done within {} s", within.as_secs());
-        done.recv().ok().flatten().ok_or_else(silent)?
+        done.recv().ok().flatten().ok_or(Why::Silent(within.as_secs()))?
     }
 
-    fn failed(&self, act: &str, path: &str, why: &str) -> DestinationError {
-        DestinationError::Other(format!("cannot {act} {}/{path}: {why}", self.url).into())
+    fn failed(&self, act: &'static str, path: &str, why: Why) -> DestinationError {
+        let path = format!("{}/{path}", self.url);
+        match why {
+            Why::Silent(seconds) => DestinationError::Silent { act, path, seconds },
+            Why::Said(why) => DestinationError::Other(format!("cannot {act} {path}: {why}").into()),
+        }
     }
 
     fn put(&self, name: &Name, size: u64, input: Rest) -> Result<Put, DestinationError> {
@@ -146,8 +156,8 @@ impl SshFolder {
         match self.run(script, Some(input), size, |_| ControlFlow::Continue(())) {
             Ok(Ran { status: 0, .. }) => Ok(Put::Written),
             Ok(Ran { status: TAKEN, .. }) => Ok(Put::Existed),
-            Ok(ran) => Err(self.failed("write", &path, &ran.why())),
-            Err(why) => Err(self.failed("write", &path, &why)),
+            Ok(ran) => Err(self.failed("write", &path, ran.why())),
+            Err(why) => Err(self.failed("write", &path, why)),
         }
     }
 }
@@ -158,7 +168,7 @@ impl Link {
         script: &Script,
         input: Option<Rest>,
         to: mpsc::SyncSender<Vec<u8>>,
-    ) -> Result<Ran, String> {
+    ) -> Result<Ran, Why> {
         let mut known = self.hosts.lock().await;
         let hosts = match &*known {
             Some(hosts) => hosts.clone(),
@@ -177,36 +187,58 @@ impl Link {
             Ok(status) => Ok(Ran { status, said: String::from_utf8_lossy(&said).into_owned() }),
             Err(error) => {
                 *known = None;
-                Err(crate::failure::chain(&error))
+                Err(Why::Said(crate::failure::chain(&error)))
             }
         }
     }
 
-    async fn connect(&self) -> Result<Hosts, String> {
+    async fn connect(&self) -> Result<Hosts, Why> {
         let target = Target::ssh(self.id.clone(), self.address.clone());
         let options = Options { ssh: self.options.clone(), ..Options::default() };
         // Nobody listens: what matters comes back as an error.
         let (events, _) = tokio::sync::mpsc::unbounded_channel();
         let (hosts, failed) = Hosts::connect(vec![target], options, &events).await;
-        match failed.first() {
+        match failed.into_iter().next() {
             None => Ok(hosts),
+            Some((_, ConnectError::Unreachable { why: Unreachable::Timeout(within), .. })) => {
+                Err(Why::Silent(within.as_secs()))
+            }
             Some((_, error)) => {
                 let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
-                Err(format!("{}{hint}", crate::failure::chain(error)))
+                Err(Why::Said(format!("{}{hint}", crate::failure::chain(&error))))
             }
         }
     }
 }
 
+/// The key that the host at `address` proves to hold, as `known_hosts` writes it.
+///
+/// # Errors
+/// Why there is no connection.
+pub async fn host_key(address: SshAddress, options: SshOptions) -> Result<String, String> {
+    let id = HostId::new(&address.host);
+    let link = Link { id: id.clone(), address, options, hosts: Mutex::default() };
+    let hosts = link.connect().await.map_err(|why| match why {
+        Why::Silent(seconds) => format!("no answer within {seconds} s"),
+        Why::Said(why) => why,
+    })?;
+    hosts.host_keys().await.remove(&id).ok_or_else(|| "it showed no key".to_owned())
+}
+
+/// How a host is named where its key is pinned.
+pub fn pattern(host: &str, port: u16) -> String {
+    if port == 22 { host.to_owned() } else { format!("[{host}]:{port}") }
+}
+
 impl Ran {
     /// Its words on one line, in printable characters.
-    fn why(&self) -> String {
+    fn why(&self) -> Why {
         let shown = |char: char| if char.is_control() { ' ' } else { char };
         let said: String = self.said.chars().map(shown).take(300).collect();
-        match said.trim() {
+        Why::Said(match said.trim() {
             "" => format!("exit status {}", self.status),
             said => said.to_owned(),
-        }
+        })
     }
 }
 
@@ -252,8 +284,8 @@ impl Destination for SshFolder {
         match ran {
             Ok(Ran { status: 0, .. }) => Ok(Some(copied)),
             Ok(Ran { status: NOTHING, .. }) if copied == 0 => Ok(None),
-            Ok(ran) => Err(self.failed("read", &path, &ran.why())),
-            Err(why) => Err(self.failed("read", &path, &why)),
+            Ok(ran) => Err(self.failed("read", &path, ran.why())),
+            Err(why) => Err(self.failed("read", &path, why)),
         }
     }
 
@@ -262,8 +294,8 @@ impl Destination for SshFolder {
         let script = self.script(&path, format!("{ENTER}{REMOVE}"));
         match self.run(script, None, 0, |_| ControlFlow::Continue(())) {
             Ok(Ran { status: 0 | NOTHING, .. }) => Ok(()),
-            Ok(ran) => Err(self.failed("remove", &path, &ran.why())),
-            Err(why) => Err(self.failed("remove", &path, &why)),
+            Ok(ran) => Err(self.failed("remove", &path, ran.why())),
+            Err(why) => Err(self.failed("remove", &path, why)),
         }
     }
 
@@ -285,8 +317,8 @@ impl Destination for SshFolder {
                 Ok(listing.lines().filter_map(|file| format!("{path}{file}").parse().ok()).collect())
             }
             Ok(Ran { status: NOTHING, .. }) => Ok(Vec::new()),
-            Ok(ran) => Err(self.failed("list", path, &ran.why())),
-            Err(why) => Err(self.failed("list", path, &why)),
+            Ok(ran) => Err(self.failed("list", path, ran.why())),
+            Err(why) => Err(self.failed("list", path, why)),
         }
     }
 

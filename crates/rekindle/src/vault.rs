@@ -4,13 +4,14 @@ mod contents;
 mod epochs;
 mod generations;
 mod keys;
+mod missing;
 mod opened;
 mod payload;
 mod reading;
 mod trust_note;
 
 use crate::cli::Opening;
-use crate::destinations::destination;
+use crate::destinations::destinations;
 use crate::environment::Environment;
 use crate::failure::{Failure, chain, file_error};
 use crate::loaded::Loaded;
@@ -28,6 +29,7 @@ use contents::{
 };
 pub use generations::{OpenedGeneration, Signing, Tried};
 use keys::Keys;
+pub use missing::{Missing, bring};
 pub use opened::{LastOpened, openings};
 pub use payload::digests;
 pub use reading::Origin;
@@ -92,12 +94,9 @@ impl Remembered {
         &self.opened.entries
     }
 
-    /// Destinations that lack the newest set, or did not answer.
-    pub fn debts(&self) -> Vec<String> {
-        let holding = &self.opened.holding;
-        let silent = holding.unread.iter().map(|unread| format!("{}: {}", unread.at, unread.why));
-        let lacking = holding.lacking.iter().map(|at| format!("{at}: lacks the newest identity set"));
-        silent.chain(lacking).collect()
+    /// The destinations that lack its identity set, or did not answer.
+    pub fn holding(&self) -> &archive::Holding {
+        &self.opened.holding
     }
 }
 
@@ -109,9 +108,8 @@ impl Vault {
         trust_on_first_use: bool,
         environment: &Environment,
     ) -> Result<Self, Failure> {
-        let (settings, ssh) = (&loaded.cluster().archive, &loaded.cluster().ssh);
-        let places = settings.to.iter().map(|to| destination(to, &loaded.folder, ssh, environment));
-        let archive = Archive::at(places.collect::<Result<_, _>>()?).map_err(|error| failure(&error))?;
+        let settings = &loaded.cluster().archive;
+        let archive = Archive::on(destinations(loaded, environment)?).map_err(|error| failure(&error))?;
         let keys = Keys::new(identity, &settings.identity_command, &loaded.folder, environment);
         let trust = match &settings.trust {
             Some(key) => Trust::Anchor(key.parse().map_err(|error: archive::Error| failure(&error))?),

@@ -2,6 +2,10 @@
 //!
 //! A file appears under its name whole or not at all (written beside it, flushed, then linked where nothing is),
 //! mode 0600 in folders of mode 0700. Below the folder no symbolic link is followed.
+//!
+//! A mounted folder is on a file system that several machines share: its root is made by whoever says who may write
+//! there, folders in it take its mode, and files are for all to read. Where nothing is mounted it refuses: what would
+//! lie on the machine's own disk would be no copy.
 
 use super::{Destination, DestinationError, Put};
 use crate::{Name, Prefix};
@@ -21,13 +25,33 @@ const UNFINISHED: &str = ".unfinished-";
 pub struct Folder {
     root: PathBuf,
     owner: Option<(u32, u32)>,
+    /// On a file system of another machine.
+    mounted: bool,
 }
 
 impl Folder {
     /// The folder at `root`, which may itself be reached by a symbolic link. What is made in it is given to
     /// `owner`, user and group id; without one it is the process's.
     pub fn new(root: impl Into<PathBuf>, owner: Option<(u32, u32)>) -> Self {
-        Self { root: root.into(), owner }
+        Self { root: root.into(), owner, mounted: false }
+    }
+
+    /// A folder of a file system that several machines mount.
+    pub fn mounted(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into(), owner: None, mounted: true }
+    }
+
+    /// The mode of new folders and of new files, once it is sure that what must be mounted is.
+    fn modes(&self) -> Result<(u32, u32), DestinationError> {
+        if !self.mounted {
+            return Ok((0o700, 0o600));
+        }
+        let of = |path: &Path| fs::metadata(path).map_err(|source| io_error("read", path, source));
+        let (own, found) = (of(Path::new("/"))?, of(&self.root)?);
+        if found.dev() == own.dev() {
+            return Err(DestinationError::Kind { path: shown(&self.root), expected: "mounted file system" });
+        }
+        Ok((found.mode() & 0o7777, 0o644))
     }
 
     /// The folders from `root` down to the one that holds `name`, and the file's path.
@@ -42,7 +66,7 @@ impl Folder {
     }
 
     /// Makes what is missing of `folders`, each durable in the one above.
-    fn make(&self, folders: &[PathBuf]) -> Result<(), DestinationError> {
+    fn make(&self, folders: &[PathBuf], mode: u32) -> Result<(), DestinationError> {
         let mut missing = Vec::new();
         if let Some(root) = folders.first() {
             missing.extend(root.ancestors().skip(1).take_while(|above| !is_there(above)).map(Path::to_owned));
@@ -54,6 +78,11 @@ impl Folder {
             match DirBuilder::new().mode(0o700).create(folder) {
                 Ok(()) => {
                     self.give(folder)?;
+                    if mode != 0o700 {
+                        // Whatever the umask.
+                        fs::set_permissions(folder, Permissions::from_mode(mode))
+                            .map_err(|source| io_error("change the mode of", folder, source))?;
+                    }
                     let above = folder.parent().filter(|above| !above.as_os_str().is_empty());
                     sync(above.unwrap_or(Path::new(".")))?;
                 }
@@ -81,6 +110,7 @@ impl Folder {
     /// The file under `name`, if there is one; never through a link.
     fn open(&self, name: &Name) -> Result<Option<(PathBuf, File)>, DestinationError> {
         let (folders, path) = self.way(name);
+        self.modes()?;
         for folder in &folders {
             if !self.look(folder)? {
                 return Ok(None);
@@ -103,12 +133,13 @@ impl Folder {
 
     fn write(&self, name: &Name, from: &mut dyn io::Read) -> Result<Put, DestinationError> {
         let (folders, path) = self.way(name);
-        self.make(&folders)?;
+        let (folder_mode, mode) = self.modes()?;
+        self.make(&folders, folder_mode)?;
         let folder = folders.last().unwrap_or(&self.root);
         let failed = |source| io_error("write", &path, source);
         let mut file = tempfile::Builder::new()
             .prefix(UNFINISHED)
-            .permissions(Permissions::from_mode(0o600))
+            .permissions(Permissions::from_mode(mode))
             .tempfile_in(folder)
             .map_err(failed)?;
         io::copy(from, &mut file).map_err(failed)?;
@@ -179,6 +210,7 @@ impl Destination for Folder {
     }
 
     fn list(&self, prefix: Prefix) -> Result<Vec<Name>, DestinationError> {
+        self.modes()?;
         let folder = self.root.join(prefix.as_str().trim_end_matches('/'));
         if !self.look(&self.root)? || !self.look(&folder)? {
             return Ok(Vec::new());

@@ -1,11 +1,13 @@
 //! A place that keeps bytes under the archive's names: what one must do, and nothing of what they mean.
 
 mod folder;
+mod patient;
 mod s3;
 mod worker;
 
 pub use folder::Folder;
-pub use s3::{Credentials, S3, S3Error, S3Settings};
+pub(crate) use patient::Patient;
+pub use s3::{Canary, Credentials, S3, S3Error, S3Settings, Tried};
 pub use worker::Worker;
 
 use crate::{Name, Prefix};
@@ -59,6 +61,22 @@ pub enum DestinationError {
         path: String,
         /// The limit.
         limit: usize,
+    },
+    /// It did not answer, or not fast enough.
+    #[error("cannot {act} {path}: no answer within {seconds} s")]
+    Silent {
+        /// What was tried.
+        act: &'static str,
+        /// The file or URL.
+        path: String,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// It was silent before, in the same run.
+    #[error("{at} was silent before, and is not asked again in this run")]
+    GivenUp {
+        /// What a person calls it.
+        at: String,
     },
     /// What another kind of destination says.
     #[error(transparent)]

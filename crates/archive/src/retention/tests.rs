@@ -83,6 +83,7 @@ impl Row {
                 root,
             },
             signed_by,
+            off_cluster: !self.held.is_empty(),
             held_by: self.held.iter().map(|at| PLACES[*at].to_owned()).collect(),
             proofs: own.into_iter().chain(other).collect(),
             suspect: self.suspect.then(|| "odd".to_owned()),

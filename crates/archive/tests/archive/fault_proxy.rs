@@ -31,6 +31,10 @@ pub enum Fault {
     Forgets,
     /// Stores a PUT, and answers that it could not.
     LosesAcks,
+    /// Refuses as the policy of nodes does: a PUT without its condition, and each DELETE.
+    Policy,
+    /// Answers each request after a while, and an object piece by piece.
+    Slow,
 }
 
 pub struct Proxy {
@@ -95,6 +99,12 @@ fn serve(mut client: TcpStream, state: &Mutex<State>) -> io::Result<()> {
             return Ok(());
         }
         Fault::Says(code) => Some(status(code)),
+        Fault::Policy if is_put && !head.to_lowercase().contains("\r\nif-none-match: *") => Some(status(403)),
+        Fault::Policy if head.starts_with("DELETE ") => Some(status(403)),
+        Fault::Slow => {
+            std::thread::sleep(Duration::from_millis(300));
+            None
+        }
         Fault::PutSays(code) if is_put => Some(status(code)),
         Fault::Forgets if is_put => {
             Some(status(200).replace("content-length", "etag: \"0\"\r\ncontent-length"))
@@ -134,7 +144,14 @@ fn serve(mut client: TcpStream, state: &Mutex<State>) -> io::Result<()> {
         Fault::LosesAcks if is_put => answer = status(503).into_bytes(),
         _ => {}
     }
-    client.write_all(&answer)?;
+    if fault == Fault::Slow {
+        for piece in answer.chunks(answer.len().div_ceil(5).max(1)) {
+            client.write_all(piece)?;
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    } else {
+        client.write_all(&answer)?;
+    }
     drain(&client)
 }
 

@@ -27,11 +27,15 @@ mod payload;
 #[cfg(test)]
 mod place;
 #[cfg(test)]
+mod places;
+#[cfg(test)]
 mod prune;
 #[cfg(test)]
 mod recover;
 #[cfg(test)]
 mod s3;
+#[cfg(test)]
+mod s3_canary;
 #[cfg(test)]
 mod s3_faults;
 #[cfg(test)]

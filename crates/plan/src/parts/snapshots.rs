@@ -22,6 +22,8 @@ pub struct Snapshots {
     pub settings: BTreeMap<String, String>,
     /// Credentials and CAs of destinations, by file name.
     pub files: BTreeMap<String, pki::Secret>,
+    /// Mounted folders that are written.
+    pub folders: Vec<String>,
 }
 
 /// Where the units' credentials lie.
@@ -47,13 +49,18 @@ pub fn steps(context: &Context, node: &Node) -> Result<Vec<Step>, TemplateError>
     let members: Vec<String> = context.cluster.etcd_nodes().map(|node| node.address.to_string()).collect();
     let seconds = snapshots.every.as_secs();
     // Members that begin at the same moment wait for one lock.
-    let values = json!({"files": files, "members": members, "seconds": seconds, "spread": (seconds / 20).clamp(1, 10)});
+    let values = json!({"files": files, "members": members, "seconds": seconds, "spread": (seconds / 20).clamp(1, 10), "folders": snapshots.folders.iter().map(|folder| quoted(folder)).collect::<Vec<_>>()});
     for unit in UNITS {
         let text = template(unit, values.clone())?;
         steps.push(Step::file(File::text(format!("/etc/systemd/system/{unit}"), text)));
     }
     steps.push(timer());
     Ok(steps)
+}
+
+/// A path in a list of a unit; one that is not there is no error of the unit.
+fn quoted(path: &str) -> String {
+    format!("\"-{}\"", path.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%"))
 }
 
 const UNITS: [&str; 5] = [
@@ -93,4 +100,21 @@ fn timer() -> Step {
     )
     .within(30)
     .hint("journalctl -u rekindle-look -u rekindle-fence -u rekindle-capture -u rekindle-upload on that node")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_upload_unit_writes_mounted_folders_and_nothing_else() {
+        let folders = ["/mnt/backup/prod", "/mnt/100% \"ours\""].map(quoted);
+        let values = json!({"files": ["settings.json"], "folders": folders});
+        let unit = template("rekindle-upload.service", values).unwrap();
+        let written: Vec<&str> = unit.lines().filter(|line| line.starts_with("ReadWritePaths=")).collect();
+        let expected = [r#"ReadWritePaths="-/mnt/backup/prod""#, r#"ReadWritePaths="-/mnt/100%% \"ours\"""#];
+        assert_eq!(written, expected, "{unit}");
+        let none = template("rekindle-upload.service", json!({"files": [], "folders": []})).unwrap();
+        assert!(!none.contains("ReadWritePaths") && none.ends_with("TimeoutStopSec=5\n"), "{none}");
+    }
 }

@@ -1,7 +1,7 @@
 //! The words of what the archive is for: snapshots, generations, proofs.
 
 use super::{Cluster, InventoryFile};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// `snapshot`.
@@ -139,6 +139,9 @@ pub enum ArchiveCommand {
     /// read that.
     #[command(after_help = "Example:\n  rekindle archive fence -i prod.toml --yes=FENCE-prod")]
     Fence(Fence),
+    /// Print what the credentials of a place may do, for whoever hands them out.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Who can open the archive, where the inventory does not say it.
     #[command(subcommand)]
     Recipients(RecipientsCommand),
@@ -228,6 +231,8 @@ pub struct At {
 /// `node`: the units that `up` writes on control planes.
 #[derive(Debug, Subcommand)]
 pub enum NodeCommand {
+    /// Say how long this node's certificates last.
+    Certificates,
     /// Ask the archive for its newest identity set.
     Look,
     /// Stop this control plane where the archive says that its cluster is no more.
@@ -236,6 +241,36 @@ pub enum NodeCommand {
     Capture,
     /// Publish it.
     Upload,
+}
+
+/// `archive policy`.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// For each bucket of the inventory: get, list, put what is not there yet; for operators, delete too.
+    #[command(after_help = "Examples:
+  rekindle archive policy s3 -i prod.toml                 attach it to the nodes' user or role
+  rekindle archive policy s3 -i prod.toml --for operator  the same, and what `archive prune` needs
+  rekindle archive policy s3 -i prod.toml --principal arn:aws:iam::111122223333:user/nodes > bucket.json")]
+    S3 {
+        /// The inventory.
+        #[command(flatten)]
+        file: InventoryFile,
+        /// Whose credential.
+        #[arg(long = "for", value_enum, default_value_t = PolicyFor::Nodes)]
+        wanted: PolicyFor,
+        /// Who it is, for a bucket's own policy; without it the policy is a user's or a role's.
+        #[arg(long, value_name = "ARN")]
+        principal: Option<String>,
+    },
+}
+
+/// Whose credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PolicyFor {
+    /// The nodes'.
+    Nodes,
+    /// An operator's.
+    Operator,
 }
 
 /// `archive recipients`.

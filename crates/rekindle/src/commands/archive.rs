@@ -3,15 +3,16 @@
 mod fence;
 mod kit;
 mod payload;
+pub mod policy;
 mod prune;
 mod recipients;
 
 use super::export;
-use crate::cli::{ArchiveCommand, Reading};
+use crate::cli::{ArchiveCommand, PolicyCommand, Reading};
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome, file_error};
 use crate::report::{Reporter, bytes, duration};
-use crate::vault::{OpenedGeneration, Vault, generation_name};
+use crate::vault::{Missing, OpenedGeneration, Vault, generation_name};
 use archive::{Generation, Generations, SNAPSHOT_ENTRY, Signer};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -36,6 +37,9 @@ pub async fn run(command: &ArchiveCommand, environment: &Environment, report: &R
         }
         ArchiveCommand::Kit(args) => kit::run(args, environment, report),
         ArchiveCommand::Fence(args) => fence::run(args, environment, report),
+        ArchiveCommand::Policy(PolicyCommand::S3 { file, wanted, principal }) => {
+            policy::run(file, *wanted, principal.as_deref(), report)
+        }
         ArchiveCommand::Recipients(command) => recipients::run(command, environment, report),
         ArchiveCommand::Prune { opening, yes } => {
             let (loaded, vault) = Vault::of(opening, environment, report)?;
@@ -93,8 +97,12 @@ fn list(generations: &Generations, report: &Reporter) -> Outcome {
     for complaint in &complaints {
         let _ = writeln!(text, "! {complaint}");
     }
+    let notes = Missing::of_newest(&generations, &[]).notes;
+    for note in &notes {
+        let _ = writeln!(text, "{note}");
+    }
     let values: Vec<Value> = generations.all.iter().map(|one| value(one, now)).collect();
-    report.result(text.trim_end(), json!({"generations": values, "complaints": complaints}));
+    report.result(text.trim_end(), json!({"generations": values, "complaints": complaints, "notes": notes}));
     Ok(if complaints.is_empty() { Exit::Done } else { Exit::Due })
 }
 
@@ -151,7 +159,7 @@ pub fn complaints(generations: &Generations) -> Vec<String> {
     found.extend(
         generations.rejected.iter().map(|one| format!("{}: {}: left out: {}", one.at, one.name, one.why)),
     );
-    found.extend(generations.unread.iter().map(|one| format!("{}: {}", one.at, one.why)));
+    found.extend(Missing::of_newest(generations, &[]).debts);
     match (generations.newest(), generations.newest_counting()) {
         (_, None) => found.push("no generation counts yet: none was restored and compared".into()),
         (Some(newest), Some(counting)) if newest.id != counting.id => {

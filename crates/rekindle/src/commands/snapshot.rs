@@ -7,7 +7,7 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::receive::{self, Receiving};
 use crate::report::{Reporter, bytes, duration};
 use crate::session::Session;
-use crate::vault::{Signing, Tried, published_name};
+use crate::vault::{Missing, Signing, Tried, published_name};
 use archive::{Level, Published, Spooled};
 use inventory::Node;
 use plan::capture::Captured;
@@ -42,6 +42,7 @@ pub struct Made {
     spooled: Spooled,
     node: String,
     doubts: Vec<String>,
+    missing: Missing,
 }
 
 /// Takes a snapshot on one control plane, and publishes it.
@@ -80,7 +81,9 @@ pub async fn take(
         };
         session.vault.prove(&published.id, tried, signing)?;
     }
-    Ok(Made { published, captured, spooled, node: node.name.clone(), doubts })
+    let missing = session.vault.published(&published);
+    missing.notes.iter().for_each(|note| report.say(note));
+    Ok(Made { published, captured, spooled, node: node.name.clone(), doubts, missing })
 }
 
 /// The nodes whose etcd member answered with a quorum behind it.
@@ -114,8 +117,8 @@ impl Made {
 
     /// What is missing: doubts, and destinations that do not have it.
     pub fn complaints(&self) -> Vec<String> {
-        let debts = self.published.failed.iter().map(|debt| format!("{}: {}", debt.at, debt.why));
-        self.doubts.iter().map(|doubt| format!("not proven: {doubt}")).chain(debts).collect()
+        let doubts = self.doubts.iter().map(|doubt| format!("not proven: {doubt}"));
+        doubts.chain(self.missing.debts.iter().cloned()).collect()
     }
 
     /// Whether a generation counts: the one that was made, or, where none was, one that was there.

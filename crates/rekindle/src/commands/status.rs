@@ -7,7 +7,7 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::relying::{self, Reliance};
 use crate::report::Reporter;
 use crate::session::Session;
-use crate::vault::{LastOpened, Remembered, openings};
+use crate::vault::{LastOpened, Missing, Remembered, openings};
 use ::archive::{Generations, Holding};
 use inventory::{Cluster, Role};
 use plan::ask::health::Health;
@@ -31,14 +31,18 @@ pub async fn run(args: &cli::Status, environment: &Environment, report: &Reporte
     let mut complaints = health.complaints(session.cluster());
     complaints.extend(fenced(&session));
     complaints.extend(session.absent.iter().map(|(host, why)| format!("{host}: {why}")));
+    let mut notes = Vec::new();
     if let Some(remembered) = &session.remembered {
-        complaints.extend(remembered.debts().into_iter().map(|debt| format!("archive: {debt}")));
         if session.cluster().archive.payload {
             let debts = remembered.payload_debts();
             complaints.extend(debts.into_iter().map(|debt| format!("archive: {debt}")));
         }
+        let lacking = session.vault.lacking(remembered);
+        complaints.extend(lacking.debts.into_iter().map(|debt| format!("archive: {debt}")));
+        notes.extend(lacking.notes);
     }
     let generations = session.vault.generations()?;
+    notes.extend(Missing::of_newest(&generations, &[]).notes);
     let newest = generations.newest_counting();
     complaints.extend(archive::complaints(&generations).into_iter().map(|why| format!("archive: {why}")));
     let wanted = &session.cluster().archive;
@@ -58,11 +62,14 @@ pub async fn run(args: &cli::Status, environment: &Environment, report: &Reporte
     if !quiet {
         text.push_str(&relying::in_words(&archive.missing));
     }
+    for note in &notes {
+        let _ = writeln!(text, "archive: {note}");
+    }
     let newest = newest.map(|newest| archive::value(newest, session.now));
     report.result(
         &text,
         json!({
-            "asked": on, "health": health, "complaints": complaints, "generation": newest,
+            "asked": on, "health": health, "complaints": complaints, "notes": notes, "generation": newest,
             "last_opened": archive.opened, "before_relying": archive.missing,
         }),
     );

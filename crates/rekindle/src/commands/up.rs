@@ -8,13 +8,14 @@ mod timers;
 
 use crate::cli;
 use crate::commands::snapshot::Made;
+use crate::destinations;
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::loaded::LocalFiles;
 use crate::payload::{Obtained, obtain};
 use crate::report::{Reporter, duration};
 use crate::session::Session;
-use crate::vault::{Contents, Recipients, Remembered};
+use crate::vault::{Contents, Missing, Recipients, Remembered};
 use archive::{Sealed, Stamp};
 use artifacts::Arch;
 use engine::{Blobs, Event, Preview, Report, Settings};
@@ -51,10 +52,15 @@ pub async fn run(args: &cli::Up, environment: &Environment, report: &Reporter) -
                     Ok(on) => first_generation(&ready, &on, environment, report).await?,
                     Err(_) => None,
                 };
-                let missing = before_relying(&ready, &sealed, &recipients, Made::counts(generation.as_ref()));
-                let payload = payload::seal(&ready, &recipients, environment, report).await;
-                let exit = ready.unchanged(&sealed, generation.as_ref(), &missing, payload, started, report);
-                tell_before_relying(&ready, &missing, environment, report);
+                let advice = before_relying(&ready, &sealed, &recipients, Made::counts(generation.as_ref()));
+                let end = Unchanged {
+                    generation: generation.as_ref(),
+                    missing: ready.missing(&sealed, environment, report)?,
+                    payload: payload::seal(&ready, &recipients, environment, report).await,
+                    advice: &advice,
+                };
+                let exit = ready.unchanged(&sealed, &end, started, report);
+                tell_before_relying(&ready, &advice, environment, report);
                 return Ok(exit);
             }
             Some(preview)
@@ -76,6 +82,14 @@ pub async fn run(args: &cli::Up, environment: &Environment, report: &Reporter) -
     let result = conclude(&ready, &done, (&sealed, &recipients), started, environment, report).await;
     born?;
     result
+}
+
+/// What a run that had nothing to do on nodes did for the archive.
+struct Unchanged<'a> {
+    generation: Option<&'a Made>,
+    missing: Missing,
+    payload: payload::Sealing,
+    advice: &'a [String],
 }
 
 /// Everything that is settled before the first byte goes out.
@@ -136,7 +150,8 @@ pub async fn prepare(
     host_keys.extend(
         session.hosts.host_keys().await.into_iter().map(|(host, key)| (host.as_str().to_owned(), key)),
     );
-    let timers = timers(&session, &bundle, environment, report).await?;
+    host_keys.extend(destinations::host_keys(&session.loaded, environment, report).await);
+    let timers = timers(&session, &bundle, &host_keys, environment, report).await?;
     let plan = make_plan(&session, &bundle, &payload, &local, growth, timers.snapshots.as_ref())?;
     Ok(Ready { timers, session, growth, plan, bundle, payload, files, artifacts, local, host_keys })
 }
@@ -282,38 +297,45 @@ impl Ready {
         self.session.now.format(&Rfc3339).unwrap_or_default()
     }
 
-    fn unchanged(
+    /// What places lack of the archive, once the newest generation was brought to all that can be reached.
+    fn missing(
         &self,
         sealed: &Sealed,
-        generation: Option<&Made>,
-        missing: &[String],
-        payload: payload::Sealing,
-        started: Instant,
+        environment: &Environment,
         report: &Reporter,
-    ) -> Exit {
+    ) -> Result<Missing, Failure> {
+        let vault = &self.session.vault;
+        let (of_set, of_newest) = (vault.sealed(sealed), vault.bring(&self.bundle, environment, report)?);
+        Ok(Missing {
+            debts: [of_set.debts, of_newest.debts].concat(),
+            notes: [of_set.notes, of_newest.notes].concat(),
+        })
+    }
+
+    fn unchanged(&self, sealed: &Sealed, end: &Unchanged, started: Instant, report: &Reporter) -> Exit {
+        let Unchanged { generation, missing, payload, advice } = end;
         let traffic = self.session.hosts.traffic();
         let trips = traffic.values().map(|traffic| traffic.round_trips).max().unwrap_or(0);
         let absent: Vec<_> = self.session.absent.keys().collect();
         report.result(
             &format!("nothing to do: {} is as the inventory says ({})", self.session.cluster().name, duration(started.elapsed())),
-            json!({"changed": 0, "round_trips": trips, "traffic": traffic, "absent": absent, "generation": generation.map(Made::value), "payload": payload::value(&payload), "before_relying": missing, "seconds": started.elapsed().as_secs_f64()}),
+            json!({"changed": 0, "round_trips": trips, "traffic": traffic, "absent": absent, "generation": generation.map(Made::value), "payload": payload::value(payload), "before_relying": advice, "seconds": started.elapsed().as_secs_f64()}),
         );
         if sealed.new {
             report.say(sealed_words(sealed));
         }
-        let mut debts: Vec<String> =
-            sealed.failed.iter().map(|debt| format!("{}: {}", debt.at, debt.why)).collect();
+        let mut debts = missing.debts.clone();
         if let Some(made) = generation {
             report.say(made.headline());
             debts.extend(made.complaints());
         }
-        if let Some(headline) = payload::headline(&payload) {
+        if let Some(headline) = payload::headline(payload) {
             report.say(headline);
         }
-        debts.extend(payload::complaints(&payload));
+        debts.extend(payload::complaints(payload));
         debts.extend(self.timers.missing.clone());
-        for debt in &debts {
-            report.say(format!("archive: {debt}"));
+        for line in debts.iter().chain(&missing.notes) {
+            report.say(format!("archive: {line}"));
         }
         match (absent.is_empty(), debts.is_empty()) {
             (false, _) => Exit::Partly,

@@ -1,6 +1,8 @@
 //! What runs on a control plane, by the units that `up` wrote: `look` asks the archive, `fence` stops the node where
 //! the archive says so, `capture` takes a snapshot and encrypts it, `upload` publishes it. Each sees only what it needs; none has a key that opens anything.
 
+mod certificates;
+mod exposition;
 mod fence;
 mod laid;
 mod member;
@@ -55,6 +57,7 @@ struct Tried {
 /// Runs one of the units' commands.
 pub async fn run(command: &NodeCommand, report: &Reporter) -> Outcome {
     match command {
+        NodeCommand::Certificates => certificates::write().map(|()| Exit::Done),
         NodeCommand::Look => look(),
         NodeCommand::Fence => fence::run(report).await,
         NodeCommand::Capture => capture(report).await,
@@ -151,23 +154,16 @@ fn upload(report: &Reporter) -> Outcome {
         debts.extend(publish(&archive, &trust, &settings, tried, &folder, report)?);
     }
     // What a destination missed while it was away is brought to it now.
-    let mended = archive.mend_snapshots(&trust, scratch.path()).map_err(|error| failure(&error))?;
-    for at in &mended.copied {
-        report.say(format!("{at}: brought up to date"));
-    }
-    debts.extend(mended.failed.iter().map(|debt| format!("{}: {}", debt.at, debt.why)));
-    debts.sort();
-    debts.dedup();
-    for debt in &debts {
-        report.say(format!("debt: {debt}"));
-    }
-    let generations = archive.generations(&trust).map_err(|error| failure(&error))?;
-    let metrics = metrics::text(&generations, debts.len(), OffsetDateTime::now_utc());
+    let (generations, missing) = vault::bring(&archive, &trust, scratch.path(), report)?;
+    debts.extend(missing.debts.iter().cloned());
+    missing.tell(report);
+    let metrics = metrics::text(&generations, debts.len(), missing.notes.len(), OffsetDateTime::now_utc());
     write(Path::new(METRICS), metrics.as_bytes())?;
     Ok(if debts.is_empty() { Exit::Done } else { Exit::Due })
 }
 
-/// Publishes what was captured, and what was proven of it. Returns what is missing.
+/// Publishes what was captured, and what was proven of it. Returns why it is not proven; what places lack is asked
+/// when all was tried.
 fn publish(
     archive: &archive::Archive,
     trust: &Trust,
@@ -182,8 +178,6 @@ fn publish(
     let published =
         archive.publish_snapshot(Path::new(SPOOL), &key, trust).map_err(|error| failure(&error))?;
     let name = vault::published_name(&published);
-    let mut missing: Vec<String> =
-        published.failed.iter().map(|debt| format!("{}: {}", debt.at, debt.why)).collect();
     if tried.doubts.is_empty() {
         let tried = vault::Tried {
             level: Level::L3,
@@ -194,10 +188,10 @@ fn publish(
         };
         archive.prove(&tried.proof(&published.id), &key, trust).map_err(|error| failure(&error))?;
         report.say(format!("generation {name}: proven, at {}", published.proven.join(", ")));
-    } else {
-        missing.extend(tried.doubts.into_iter().map(|doubt| format!("{name}: not proven: {doubt}")));
+        return Ok(Vec::new());
     }
-    Ok(missing)
+    let doubts = tried.doubts.into_iter().map(|doubt| format!("{name}: not proven: {doubt}"));
+    Ok(doubts.inspect(|doubt| report.say(format!("debt: {doubt}"))).collect())
 }
 
 /// What systemd hands to a unit of its own user.

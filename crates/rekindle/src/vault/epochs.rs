@@ -2,14 +2,7 @@
 
 use super::{Remembered, Vault, failure, root_key};
 use crate::failure::Failure;
-use archive::{Claimed, Claiming, Error, Holding, Stamp};
-
-impl Remembered {
-    /// How the archive stood when it was opened.
-    pub fn holding(&self) -> &Holding {
-        &self.opened.holding
-    }
-}
+use archive::{Claimed, Claiming, Error, Stamp};
 
 impl Vault {
     /// The same vault without the destinations of these names, which are lost for good.

@@ -3,13 +3,13 @@
 
 use super::{Vault, failure, keys::Keys};
 use crate::cli::Reading;
-use crate::destinations::destination;
+use crate::destinations::{Viewpoint, open};
 use crate::environment::Environment;
 use crate::failure::{Failure, chain};
 use crate::kit::{self, Page};
 use crate::loaded::Loaded;
 use crate::report::Reporter;
-use archive::{Archive, Standing, Trust};
+use archive::{Archive, Destination, Standing, Trust};
 use inventory::{Cluster, Source};
 use std::path::{Path, PathBuf};
 
@@ -69,11 +69,12 @@ impl Vault {
         report: &Reporter,
     ) -> Result<Self, Failure> {
         let ssh = inventory::Kit::ssh();
-        let mut places = Vec::new();
+        let from = Viewpoint { base: &page.folder, ssh: &ssh, environment };
+        let mut places: Vec<Box<dyn Destination>> = Vec::new();
         let mut missing = Vec::new();
         for to in &page.kit.to {
-            match destination(to, &page.folder, &ssh, environment) {
-                Ok(place) => places.push(place),
+            match open(to, &from) {
+                Ok(place) => places.push(place.into()),
                 Err(failure) => missing.push(failure),
             }
         }

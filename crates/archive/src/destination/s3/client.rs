@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 
 /// How long a connection may take.
-const CONNECT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT: Duration = Duration::from_secs(5);
 /// The largest answer that is held in memory: a page of a listing, an error document.
 const MAX_ANSWER: usize = 8 << 20;
 /// How much of an error document is read.
@@ -47,8 +47,8 @@ impl Client {
         if let Some(ca) = ca {
             let unusable = |why: String| S3Error::Ca { path: ca.display().to_string(), why };
             let pem = std::fs::read(ca).map_err(|error| unusable(error.to_string()))?;
-            let found =
-                reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| unusable(told(&error).0))?;
+            let found = reqwest::Certificate::from_pem_bundle(&pem)
+                .map_err(|error| unusable(S3Error::from(told(&error)).to_string()))?;
             if found.is_empty() {
                 return Err(unusable("there is none in it".to_owned()));
             }

@@ -1,5 +1,6 @@
 //! What S3 said, in one line that a person can read.
 
+use super::client::CONNECT;
 use std::io;
 
 /// Why a bucket did not do what it was asked to.
@@ -59,12 +60,18 @@ pub(super) struct S3Failure {
     pub(super) why: S3Error,
 }
 
-/// The words of a server.
-pub(super) struct Told(pub(super) String);
+/// The words of a server, or that there were none in time.
+pub(super) enum Told {
+    Said(String),
+    Silence,
+}
 
 impl From<Told> for S3Error {
-    fn from(Told(said): Told) -> Self {
-        Self::Answer { said }
+    fn from(told: Told) -> Self {
+        match told {
+            Told::Said(said) => Self::Answer { said },
+            Told::Silence => Self::Silent { seconds: CONNECT.as_secs() },
+        }
     }
 }
 
@@ -74,8 +81,16 @@ pub(super) fn told(error: &(dyn std::error::Error + 'static)) -> Told {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
+    // A connection that was not made within its time; whole calls have a time of their own.
+    let is_late = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
+    let late = cause.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_timeout)
+        || cause.downcast_ref().is_some_and(is_late)
+        || cause.to_string() == "operation timed out";
+    if late {
+        return Told::Silence;
+    }
     let said = cause.to_string();
-    Told(match said.strip_prefix("Server returned non-2xx status code: ") {
+    Told::Said(match said.strip_prefix("Server returned non-2xx status code: ") {
         Some(status) => answer(status),
         None => printable(&said),
     })

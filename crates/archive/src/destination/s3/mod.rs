@@ -8,10 +8,12 @@
 //! The trait is synchronous and may be called from within an async runtime, so requests run on a worker of their
 //! own, and the caller waits for them on a channel.
 
+mod canary;
 mod client;
 mod credentials;
 mod error;
 
+pub use canary::{Canary, Tried};
 pub use credentials::Credentials;
 pub use error::S3Error;
 
@@ -96,6 +98,8 @@ impl S3 {
             .with_region(region.as_deref().unwrap_or("us-east-1"))
             .with_conditional_put(S3ConditionalPut::ETagMatch)
             .with_checksum_algorithm(Checksum::SHA256)
+            // One name at a time, in the request that every server has, and whose refusal is an answer of its own.
+            .with_disable_bulk_delete(true)
             .with_retry(retry())
             .with_http_connector(client.clone());
         let path_style = path_style.unwrap_or(endpoint.is_some());
@@ -152,7 +156,7 @@ impl S3 {
             match store.get(&key).await {
                 Ok(found) => Ok(Some((found.meta.size, found.into_stream()))),
                 Err(StoreError::NotFound { source, .. }) => match told(source.as_ref()) {
-                    Told(said) if said.contains("NoSuchKey") => Ok(None),
+                    Told::Said(said) if said.contains("NoSuchKey") => Ok(None),
                     told => Err(told.into()),
                 },
                 Err(error) => Err(told(&error).into()),
@@ -354,5 +358,8 @@ fn retry() -> RetryConfig {
 }
 
 fn failed(act: &'static str, path: &str, why: S3Error) -> DestinationError {
+    if let S3Error::Silent { seconds } = why {
+        return DestinationError::Silent { act, path: path.to_owned(), seconds };
+    }
     DestinationError::Other(Box::new(error::S3Failure { act, path: path.to_owned(), why }))
 }

@@ -68,10 +68,17 @@ pub async fn conclude(
         Err(failure) => complaints.push(format!("no generation counts yet: {}", failure.message)),
     }
     let counts = generation.as_ref().is_ok_and(|made| Made::counts(made.as_ref()));
-    let missing = before_relying(ready, sealed, recipients, counts);
+    let advice = before_relying(ready, sealed, recipients, counts);
     let payload = payload::seal(ready, recipients, environment, report).await;
     complaints.extend(payload::complaints(&payload));
     complaints.extend(ready.timers.missing.clone());
+    match ready.missing(sealed, environment, report) {
+        Ok(missing) => {
+            complaints.extend(missing.debts.into_iter().map(|debt| format!("archive: {debt}")));
+            missing.notes.iter().for_each(|note| report.say(format!("archive: {note}")));
+        }
+        Err(failure) => complaints.push(format!("archive: {}", failure.message)),
+    }
     let path = environment.config.join("kubeconfig").join(&cluster.name);
     let admin = kubeconfig::admin(&ready.session.loaded, &ready.bundle, None)?;
     environment
@@ -107,11 +114,11 @@ pub async fn conclude(
         &text,
         json!({
             "changed": done.changed(), "health": health, "complaints": complaints, "stages": stages, "kubeconfig": path,
-            "generation": made.map(snapshot::Made::value), "payload": payload::value(&payload), "before_relying": missing,
+            "generation": made.map(snapshot::Made::value), "payload": payload::value(&payload), "before_relying": advice,
             "traffic": ready.session.hosts.traffic(), "seconds": started.elapsed().as_secs_f64(),
         }),
     );
-    tell_before_relying(ready, &missing, environment, report);
+    tell_before_relying(ready, &advice, environment, report);
     Ok(match (absent.is_empty(), complaints.is_empty()) {
         (false, _) => Exit::Partly,
         (true, false) => Exit::Due,

@@ -9,6 +9,7 @@ use crate::session::Session;
 use artifacts::{Arch, Sha256};
 use pki::Bundle;
 use plan::Snapshots;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use step::Digest;
 
@@ -47,6 +48,7 @@ impl NodeProgram {
 pub async fn timers(
     session: &Session,
     bundle: &Bundle,
+    host_keys: &BTreeMap<String, String>,
     environment: &Environment,
     report: &Reporter,
 ) -> Result<Timers, Failure> {
@@ -74,7 +76,7 @@ pub async fn timers(
     };
     let known = program.as_ref().map(|program| (program.digest(), program.size));
     let epoch = session.remembered.as_ref().map_or(1, |remembered| remembered.holding().epoch);
-    let snapshots = crate::node::for_nodes(&session.loaded, bundle, environment, known, epoch)?;
+    let snapshots = crate::node::for_nodes(&session.loaded, bundle, host_keys, environment, known, epoch)?;
     Ok(Timers { snapshots, program, missing })
 }
 
