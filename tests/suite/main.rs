@@ -7,6 +7,8 @@ mod bad_input;
 #[cfg(test)]
 mod bucket;
 #[cfg(test)]
+mod daily;
+#[cfg(test)]
 mod drill;
 #[cfg(test)]
 mod end_to_end;

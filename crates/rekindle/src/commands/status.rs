@@ -28,12 +28,18 @@ pub async fn run(args: &cli::Cluster, environment: &Environment, report: &Report
     let wanted = &session.cluster().archive;
     complaints
         .extend(archive::overdue(&generations, wanted, session.now).map(|why| format!("archive: {why}")));
+    complaints.extend(
+        archive::booted::overdue(&generations, wanted, session.now).map(|why| format!("archive: {why}")),
+    );
     let mut text = table(session.cluster(), &health, &complaints);
     if let Some(newest) = newest {
         text.push_str(&format!(
             "newest generation that counts: {}\n",
             archive::in_words(newest, session.now)
         ));
+    }
+    if let Some(words) = archive::booted::newest_in_words(&generations, session.now) {
+        let _ = writeln!(text, "{words}");
     }
     let newest = newest.map(|newest| archive::value(newest, session.now));
     report.result(

@@ -54,7 +54,8 @@ pub fn text(generations: &Generations, debts: usize, now: OffsetDateTime) -> Str
     text
 }
 
-fn created(one: &Generation) -> Option<OffsetDateTime> {
+/// When it was taken, by the clock of the node.
+pub(super) fn created(one: &Generation) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(&one.public.created, &Rfc3339).ok()
 }
 

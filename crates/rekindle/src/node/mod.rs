@@ -1,6 +1,7 @@
 //! What runs on a control plane, by the units that `up` wrote: `look` asks the archive, `capture` takes a snapshot
 //! and encrypts it, `upload` publishes it. Each sees only what it needs; none has a key that opens anything.
 
+mod daily;
 mod laid;
 mod metrics;
 mod settings;
@@ -45,6 +46,8 @@ struct Tried {
     seconds: u64,
     figures: BTreeMap<String, String>,
     doubts: Vec<String>,
+    /// Where it was booted by its own Kubernetes.
+    booted: Option<daily::Tried>,
 }
 
 /// Runs one of the units' commands.
@@ -85,19 +88,38 @@ async fn capture(report: &Reporter) -> Outcome {
     let manifest = std::fs::read(path).map_err(|error| file_error("cannot be read", path, &error))?;
     let identity = IdentityManifest::read(&manifest, &settings.root()?).map_err(|error| failure(&error))?;
     let created = now.format(&Rfc3339).unwrap_or_default();
+    let booted = ask(&hosts, &here, &plan::capture::booted()).await?;
+    let due = daily::Times::read(booted).is_due(now.unix_timestamp());
+    daily::prepare()?;
     let receiving = Receiving {
         address: settings.address,
         identity: &identity,
         spool: Path::new(SPOOL),
         created: &created,
+        keep: due.then_some(daily::SNAPSHOT),
     };
-    let (captured, spooled) = receive::snapshot(&hosts, &here, &receiving).await?;
-    let tried = Tried {
-        when: created,
-        seconds: started.elapsed().as_secs(),
-        figures: receive::figures(&captured),
-        doubts: captured.doubts(&receive::archived_keys(&identity)),
-    };
+    let mut received = receive::snapshot(&hosts, &here, &receiving).await?;
+    let seconds = started.elapsed().as_secs();
+    let doubts = received.captured.doubts(&receive::archived_keys(&identity));
+    let mut booted = None;
+    // What is not proven without is not proven with it.
+    if due && doubts.is_empty() {
+        let (back, tried) = daily::run(&hosts, &here, received, now.unix_timestamp()).await?;
+        received = back;
+        match tried {
+            Ok((tried, words)) => {
+                report.say(words);
+                booted = Some(tried);
+                let said = plan::capture::has_booted(now.unix_timestamp());
+                ask(&hosts, &here, &Ask { script: said, parse: well }).await?;
+            }
+            Err(why) => report.say(format!("not booted by its own Kubernetes: {why}")),
+        }
+    }
+    daily::clear()?;
+    let (captured, spooled) = received.finish()?;
+    let figures = receive::figures(&captured);
+    let tried = Tried { when: created, seconds, figures, doubts, booted };
     open_to_all(Path::new(SPOOL))?;
     write(Path::new(CAPTURED), &serde_json::to_vec(&tried).unwrap_or_default())?;
     let said = plan::capture::taken(now.unix_timestamp());
@@ -109,6 +131,9 @@ async fn capture(report: &Reporter) -> Outcome {
         bytes(spooled.ciphertext),
         duration(started.elapsed())
     ));
+    for warning in captured.warnings() {
+        report.say(format!("warning: {warning}"));
+    }
     for doubt in &tried.doubts {
         report.say(format!("not proven: {doubt}"));
     }
@@ -152,6 +177,7 @@ fn upload(report: &Reporter) -> Outcome {
     let generations = archive.generations(&trust).map_err(|error| failure(&error))?;
     let metrics = metrics::text(&generations, debts.len(), OffsetDateTime::now_utc());
     write(Path::new(METRICS), metrics.as_bytes())?;
+    daily::note(&generations)?;
     Ok(if debts.is_empty() { Exit::Done } else { Exit::Due })
 }
 
@@ -172,19 +198,26 @@ fn publish(
     let name = vault::published_name(&published);
     let mut missing: Vec<String> =
         published.failed.iter().map(|debt| format!("{}: {}", debt.at, debt.why)).collect();
-    if tried.doubts.is_empty() {
-        let tried = vault::Tried {
-            level: Level::L3,
-            by: settings.node.clone(),
-            when: tried.when,
-            seconds: tried.seconds,
-            what: tried.figures,
-        };
-        archive.prove(&tried.proof(&published.id), &key, trust).map_err(|error| failure(&error))?;
-        report.say(format!("generation {name}: proven, at {}", published.proven.join(", ")));
-    } else {
+    if !tried.doubts.is_empty() {
         missing.extend(tried.doubts.into_iter().map(|doubt| format!("{name}: not proven: {doubt}")));
+        return Ok(missing);
     }
+    let prove = |level, seconds, what| {
+        let tried =
+            vault::Tried { level, by: settings.node.clone(), when: tried.when.clone(), seconds, what };
+        archive.prove(&tried.proof(&published.id), &key, trust).map_err(|error| failure(&error))
+    };
+    prove(Level::L3, tried.seconds, tried.figures)?;
+    let mut level = Level::L3;
+    if let Some(booted) = tried.booted {
+        if booted.unproven.is_empty() {
+            level = Level::L4;
+            prove(level, booted.seconds, booted.figures)?;
+        }
+        let unproven = booted.unproven.into_iter();
+        missing.extend(unproven.map(|what| format!("{name}: not proven by its own Kubernetes: {what}")));
+    }
+    report.say(format!("generation {name}: proven ({level}), at {}", published.proven.join(", ")));
     Ok(missing)
 }
 
