@@ -104,9 +104,14 @@ if [ -n "$encryption" ]; then
 	done
 fi
 
-# Configuration as it lies here, for a person to compare.
+# Configuration as it lies here, for a person to compare; not more than whoever listens takes.
+room=393216
 for file in /etc/kubernetes/manifests/*.yaml /etc/rekindle/kubeadm.yaml /var/lib/kubelet/config.yaml /var/lib/kubelet/kubeadm-flags.env; do
-	[ ! -f "$file" ] || [ "$(stat -c %s "$file")" -gt 65536 ] || say file "$file $(base64 -w0 "$file")"
+	[ -f "$file" ] || continue
+	bytes=$(stat -c %s "$file")
+	[ "$bytes" -le "$room" ] || continue
+	room=$((room - bytes))
+	say file "$file $(base64 -w0 "$file")"
 done
 kubectl --kubeconfig=/etc/kubernetes/admin.conf --request-timeout=8s get nodes \
 	-o jsonpath='{range .items[*]}{.metadata.name} {.status.nodeInfo.machineID} {.spec.podCIDR}{"\n"}{end}' 2>/dev/null |
