@@ -11,6 +11,8 @@ mod bucket;
 #[cfg(test)]
 mod by_hand;
 #[cfg(test)]
+mod daily;
+#[cfg(test)]
 mod drill;
 #[cfg(test)]
 mod encryption;

@@ -2,6 +2,7 @@
 //! operator's folder; what is missing is said and made good, what differs is not proven.
 
 use crate::bucket::{Bucket, KEYS};
+use crate::daily;
 use crate::lab_cluster::LabCluster;
 use serde_json::Value;
 use std::time::Duration;
@@ -24,11 +25,12 @@ pub fn generations_are_sealed_at_several_places(cluster: &LabCluster) {
         two.destination("prod", "s3.ini")
     );
     cluster.edit(|text| text.replace("to = \"./archive\"", &places));
+    daily::something_to_find(cluster);
     cluster.run("up").expect(0);
     cluster.run("up").expect(0);
 
     // The timers run once when they are started; one control plane works, whoever waited finds it done.
-    cluster.eventually("a control plane's generation counts", Duration::from_secs(60), || {
+    cluster.eventually("a control plane's generation counts", Duration::from_secs(120), || {
         generations(cluster)
             .first()
             .is_some_and(|one| is_by_a_node(one) && one["counts"] == true && places_of(one) == 2)
@@ -49,6 +51,7 @@ pub fn generations_are_sealed_at_several_places(cluster: &LabCluster) {
     }
     let by_node = generations(cluster).iter().filter(|one| is_by_a_node(one)).count();
     assert_eq!(by_node, 1, "the others found that it was done");
+    daily::the_first_of_a_day_is_booted_by_its_node(cluster, &generations(cluster)[0], &again());
     // No key that opens anything lies on a node.
     let found = cluster
         .must("cp1", "grep -rlE 'AGE-SECRET-KEY|OPENSSH PRIVATE KEY' /etc/rekindle /var/lib/rekindle* || :");

@@ -2,8 +2,8 @@
 
 use crate::program::{Program, Run};
 use archive::{
-    Archive, Capture, Folder, IdentityManifest, Level, NewIdentity, Opened, Proof, RootKey, Sealing, Secret,
-    Stamp, Trust, spool,
+    Archive, Capture, Folder, IdentityManifest, Level, NewIdentity, Opened, Proof, RootKey, SNAPSHOT_ENTRY,
+    Sealing, Secret, Spool, Stamp, Trust,
 };
 use pki::ExposeSecret;
 use serde_json::Value;
@@ -99,18 +99,17 @@ impl Site {
         let identity = IdentityManifest::read(&manifest, &key.public().unwrap()).unwrap();
         let to = self.path(&format!("spool-{revision}"));
         let held = format!("what etcd held at {revision}");
+        let mut spool = Spool::begin(&identity, &to).unwrap();
+        spool.add(SNAPSHOT_ENTRY, &mut held.as_bytes()).unwrap();
         let capture = Capture {
-            identity: &identity,
             revision,
             etcd_cluster: "cdf818194e3a8c32",
             node: "cp1",
             created: STAMP.created,
             rekindle: STAMP.rekindle,
-            entries: &BTreeMap::new(),
             facts: &BTreeMap::new(),
-            snapshot: &mut held.as_bytes(),
         };
-        spool(capture, &to).unwrap();
+        spool.finish(&capture).unwrap();
         let id = archive.publish_snapshot(&to, &key, &self.trust()).unwrap().id;
         let (by, run, when) = ("cp1".into(), "l3".into(), STAMP.created.into());
         let proof =

@@ -22,15 +22,19 @@ impl Of {
     }
 
     /// The greatest size of an entry, in bytes.
-    fn limit(self, name: &str) -> u64 {
-        if self == Self::Snapshot && name == SNAPSHOT_ENTRY { MAX_SNAPSHOT } else { MAX_ENTRY }
+    pub fn limit(self, name: &str) -> u64 {
+        let large = self == Self::Snapshot && [SNAPSHOT_ENTRY, EXPORT_ENTRY].contains(&name);
+        if large { MAX_SNAPSHOT } else { MAX_ENTRY }
     }
 }
 
 /// The entry of a snapshot set that is etcd's snapshot, as `etcdutl snapshot restore` takes it.
 pub const SNAPSHOT_ENTRY: &str = "etcd/snapshot.db";
 
-/// The greatest snapshot, in bytes: twice what etcd suggests as the largest database.
+/// The entry of a snapshot set that holds all objects as manifests, where whoever took it booted it.
+pub const EXPORT_ENTRY: &str = "export/objects.yaml";
+
+/// The greatest snapshot or export, in bytes: twice what etcd suggests as the largest database.
 pub(crate) const MAX_SNAPSHOT: u64 = 16 * 1024 * 1024 * 1024;
 
 /// The greatest other entry, in bytes: a policy file may be long, a payload is another set's.

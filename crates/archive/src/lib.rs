@@ -3,7 +3,7 @@
 //! An [`Archive`] is a set of [`Destination`]s that hold the same bytes. [`Archive::state`] says what lies there
 //! and needs no key; [`Archive::open_identity`] gives back what was sealed; [`Archive::seal_identity`] adds a
 //! generation when its content changed, and returns only after it was read back. Between two seals nodes add
-//! snapshots of etcd: [`spool`] encrypts one, [`Archive::publish_snapshot`] signs it with a key that the identity
+//! snapshots of etcd: [`Spool`] encrypts one, [`Archive::publish_snapshot`] signs it with a key that the identity
 //! set delegates, [`Archive::prove`] notes what was tried with it, [`Archive::generations`] says what there is, and
 //! [`Archive::open_snapshot`] gives one back. The format is written down in `FORMAT.md` beside this crate.
 //!
@@ -59,7 +59,7 @@ pub use destination::{
     Canary, Credentials, Destination, DestinationError, Folder, Put, S3, S3Settings, Tried,
 };
 pub use digest::{Digest, NotADigest};
-pub use entries::{Entry, SNAPSHOT_ENTRY};
+pub use entries::{EXPORT_ENTRY, Entry, SNAPSHOT_ENTRY};
 pub use epoch::{Claim, fencing};
 pub use error::Error;
 pub use fault::Fault;
@@ -79,7 +79,7 @@ pub use retention::{Keep, Retention, retain};
 pub use seal::{Sealed, Sealing, Stamp};
 pub use secret::Secret;
 pub use snapshot::{Signer, SnapshotPublic};
-pub use spool::{Capture, Spooled, spool};
+pub use spool::{Capture, Spool, Spooled};
 pub use standing::{Head, Holding, Rejected, Standing, Trust, Unread};
 pub use upload::{Mended, Published};
 

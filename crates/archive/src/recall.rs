@@ -1,7 +1,7 @@
 //! Opening a snapshot set: what a node captured, streamed back.
 
 use crate::cipher::{decrypt, decrypt_stream};
-use crate::entries::{Entry, MAX_PRIVATE, Of, Private, SNAPSHOT_ENTRY};
+use crate::entries::{EXPORT_ENTRY, Entry, MAX_PRIVATE, Of, Private, SNAPSHOT_ENTRY};
 use crate::manifest::ManifestId;
 use crate::snapshot::SnapshotPublic;
 use crate::{Archive, Digest, Error, Fault, Identities, Name, Secret, Trust};
@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Seek as _, Write};
 use std::path::Path;
+
+/// Entries that are streamed and never whole in memory.
+const LARGE: [&str; 2] = [SNAPSHOT_ENTRY, EXPORT_ENTRY];
 
 /// An opened snapshot set. All in it is the word of the node that captured it: certificates, configuration and
 /// recipients are the identity set's.
@@ -18,17 +21,19 @@ pub struct OpenedSnapshot {
     pub id: ManifestId,
     /// Its public part.
     pub public: SnapshotPublic,
-    /// Logical name → content, without the snapshot itself.
+    /// Logical name → content, without the snapshot and the export.
     pub entries: BTreeMap<String, Secret>,
     /// What the writer noted beside the entries.
     pub facts: BTreeMap<String, String>,
     /// The size of the snapshot, in bytes.
     pub size: u64,
+    /// The size of the export, in bytes, where there is one.
+    pub export: Option<u64>,
 }
 
 impl Archive {
-    /// Opens a snapshot set, and writes etcd's snapshot to `to`. What was written counts only if this returns
-    /// well.
+    /// Opens a snapshot set, and writes etcd's snapshot to `to` and all objects as manifests, where it has them, to
+    /// `export`. What was written counts only if this returns well.
     ///
     /// All ciphertext is fetched to `scratch` and its digests are checked before the first is decrypted; a copy
     /// that is missing or damaged at one destination is taken from another. No plaintext lies in `scratch`, and
@@ -36,7 +41,7 @@ impl Archive {
     ///
     /// # Errors
     /// Those of [`Archive::state`]; [`Error::NoSnapshot`], [`Error::Suspect`], [`Error::Lost`],
-    /// [`Error::WrongIdentity`], [`Error::Content`]; [`Error::File`] where `scratch` or `to` takes no more.
+    /// [`Error::WrongIdentity`], [`Error::Content`]; [`Error::File`] where `scratch`, `to` or `export` takes no more.
     pub fn open_snapshot(
         &self,
         id: &ManifestId,
@@ -44,6 +49,7 @@ impl Archive {
         trust: &Trust,
         scratch: &Path,
         to: &mut dyn Write,
+        export: &mut dyn Write,
     ) -> Result<OpenedSnapshot, Error> {
         let known = self.survey_what_is_there(trust)?;
         let seen = self.snapshots(&known)?;
@@ -71,9 +77,10 @@ impl Archive {
         let private = decrypt(&public.private, &name, MAX_PRIVATE)?;
         let private = Private::read(&private, Of::Snapshot, &public.objects)
             .map_err(|source| Error::Content { name: name.clone(), source })?;
-        let (database, others): (Vec<&Entry>, Vec<&Entry>) =
-            private.entries.iter().partition(|entry| entry.name == SNAPSHOT_ENTRY);
-        let [database] = database[..] else {
+        let (large, others): (Vec<&Entry>, Vec<&Entry>) =
+            private.entries.iter().partition(|entry| LARGE.contains(&entry.name.as_str()));
+        let named = |name: &str| large.iter().find(|entry| entry.name == name).copied();
+        let Some(database) = named(SNAPSHOT_ENTRY) else {
             let source = Fault::Field(format!("it has no entry `{SNAPSHOT_ENTRY}`"));
             return Err(Error::Content { name, source });
         };
@@ -83,10 +90,18 @@ impl Archive {
             entry.check(&plain)?;
             entries.insert(entry.name.clone(), Secret::new(std::mem::take(&mut *plain)));
         }
-        let sum = (database.sha256, database.size);
-        decrypt_stream(file(&database.object, SNAPSHOT_ENTRY)?, identities, sum, to)
-            .map_err(|failed| failed.of(SNAPSHOT_ENTRY, &public.recipients))?;
+        let stream = |entry: &Entry, to: &mut dyn Write| {
+            let sum = (entry.sha256, entry.size);
+            decrypt_stream(file(&entry.object, &entry.name)?, identities, sum, to)
+                .map_err(|failed| failed.of(&entry.name, &public.recipients))
+        };
+        stream(database, to)?;
+        let exported = named(EXPORT_ENTRY);
+        if let Some(exported) = exported {
+            stream(exported, export)?;
+        }
+        let (size, export) = (database.size, exported.map(|entry| entry.size));
         let facts = private.facts.clone();
-        Ok(OpenedSnapshot { id: *id, size: database.size, public, entries, facts })
+        Ok(OpenedSnapshot { id: *id, size, export, public, entries, facts })
     }
 }

@@ -170,7 +170,7 @@ pub(crate) fn check(public: &SnapshotPublic) -> Result<(), Fault> {
         ("revision", integer.contains(&public.revision)),
         ("objects", ascends(&public.objects) && public.objects.len() <= MAX_ENTRIES + 1),
         ("objects", public.objects.iter().all(|object| object.size <= MAX_OBJECT)),
-        ("objects", sum <= MAX_OBJECT + MAX_SET),
+        ("objects", sum <= 2 * MAX_OBJECT + MAX_SET),
         ("private", public.objects.iter().any(|object| object.sha256 == public.private)),
     ])
 }

@@ -1,15 +1,15 @@
 //! A captured snapshot set on its way: what holds the plaintext has no network, and what has it sees ciphertext.
 //!
-//! [`spool`] encrypts into a folder, piece by piece; `draft.json`, written last, is the public part without what
+//! [`Spool`] encrypts into a folder, piece by piece; `draft.json`, written last, is the public part without what
 //! only the archive can say. [`Archive::publish_snapshot`](crate::Archive::publish_snapshot) goes on from there.
 
 use crate::cipher::{Sum, ZSTD_LEVEL, encrypt_stream};
 use crate::digest::Summing;
-use crate::entries::{Entry, MAX_ENTRY, MAX_SNAPSHOT, Of, Private, SNAPSHOT_ENTRY};
+use crate::entries::{Entry, MAX_PRIVATE, Of, Private, SNAPSHOT_ENTRY};
 use crate::manifest::{IdentityManifest, MAX_ENTRIES, ManifestId, Object};
 use crate::signed::{MAX_DOCUMENT, object};
 use crate::snapshot::{self, SnapshotPublic};
-use crate::{Digest, Error, Fault, Recipient, Secret, canonical, names};
+use crate::{Digest, Error, Fault, Recipient, canonical, names};
 use serde::Deserialize as _;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -21,10 +21,9 @@ use std::path::{Path, PathBuf};
 /// The file that is there when a capture is whole.
 const DRAFT: &str = "draft.json";
 
-/// A snapshot of etcd, and what is to be known of it.
+/// What is to be known of a captured snapshot of etcd.
+#[derive(Clone, Copy, Debug)]
 pub struct Capture<'a> {
-    /// The identity set with which it will be a generation: it says whose it is and who can open it.
-    pub identity: &'a IdentityManifest,
     /// etcd's revision in the snapshot.
     pub revision: u64,
     /// etcd's cluster id, in hex without leading zeros.
@@ -35,18 +34,8 @@ pub struct Capture<'a> {
     pub created: &'a str,
     /// The version of rekindle.
     pub rekindle: &'a str,
-    /// Logical name → content of what else belongs to it; 16 MiB each at most.
-    pub entries: &'a BTreeMap<String, Secret>,
     /// What else only recipients may know.
     pub facts: &'a BTreeMap<String, String>,
-    /// etcd's snapshot; 16 GiB at most.
-    pub snapshot: &'a mut dyn Read,
-}
-
-impl std::fmt::Debug for Capture<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Capture({} at {})", self.node, self.revision)
-    }
 }
 
 /// What a capture came to.
@@ -60,65 +49,110 @@ pub struct Spooled {
     pub ciphertext: u64,
 }
 
-/// Encrypts a snapshot into `folder`, which is made (0700) or empty: its objects, named by their sha256 (0600),
-/// and `draft.json` at the end. Nothing is decrypted by it, nothing signed, and no plaintext is written.
-///
-/// # Errors
-/// [`Error::SpoolUsed`]; [`Error::File`] where the snapshot breaks off or the folder cannot be written;
-/// [`Error::TooLarge`], [`Error::EntryName`], [`Error::Draft`] where a reader would refuse it.
-pub fn spool(capture: Capture, folder: &Path) -> Result<Spooled, Error> {
-    let names = capture.entries.keys().map(String::as_str).chain([SNAPSHOT_ENTRY]);
-    if let Some(name) = names::misfit(names) {
-        return Err(Error::EntryName { name: name.to_owned() });
+/// A folder that takes entries one after the other. Nothing is decrypted by it, nothing signed, and no plaintext is
+/// written.
+#[derive(Debug)]
+pub struct Spool {
+    identity: IdentityManifest,
+    recipients: Vec<Recipient>,
+    folder: PathBuf,
+    entries: Vec<Entry>,
+    objects: BTreeMap<Digest, u64>,
+}
+
+impl Spool {
+    /// Begins one in `folder`, which is made (0700) or empty. The identity set is the one with which the capture
+    /// will be a generation: it says whose it is and who can open it.
+    ///
+    /// # Errors
+    /// [`Error::SpoolUsed`]; [`Error::File`] where the folder cannot be made.
+    pub fn begin(identity: &IdentityManifest, folder: &Path) -> Result<Self, Error> {
+        let recipients = identity.public.recipients.iter().map(|text| text.parse());
+        let recipients = recipients.collect::<Result<_, _>>()?;
+        make_empty(folder)?;
+        let (entries, objects) = (Vec::new(), BTreeMap::new());
+        Ok(Self { identity: identity.clone(), recipients, folder: folder.to_owned(), entries, objects })
     }
-    let (count, limit) = (capture.entries.len() as u64 + 1, MAX_ENTRIES as u64);
-    if count > limit {
-        return Err(Error::TooLarge { what: "the number of entries".into(), size: count, limit });
+
+    /// Encrypts an entry, piece by piece, into an object that is named by its sha256 (0600). Where it fails, nothing of
+    /// the entry stays, and others can be added.
+    ///
+    /// # Errors
+    /// [`Error::File`] where `from` breaks off or the folder cannot be written; [`Error::TooLarge`],
+    /// [`Error::EntryName`] where a reader would refuse it.
+    pub fn add(&mut self, name: &str, from: &mut dyn Read) -> Result<(), Error> {
+        let names = self.entries.iter().map(|entry| entry.name.as_str()).chain([name]);
+        if names::misfit(names).is_some() {
+            return Err(Error::EntryName { name: name.to_owned() });
+        }
+        let (count, limit) = (self.entries.len() as u64 + 1, MAX_ENTRIES as u64);
+        if count > limit {
+            return Err(Error::TooLarge { what: "the number of entries".into(), size: count, limit });
+        }
+        let what = if name == SNAPSHOT_ENTRY { "the snapshot" } else { name };
+        let ((sha256, size), object) = self.encrypt(from, (what, Of::Snapshot.limit(name)))?;
+        self.entries.push(Entry { name: name.to_owned(), object, sha256, size });
+        Ok(())
     }
-    let identity = &capture.identity.public;
-    let recipients: Vec<Recipient> =
-        identity.recipients.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
-    make_empty(folder)?;
-    let mut objects: BTreeMap<Digest, u64> = BTreeMap::new();
-    let mut add = |from: &mut dyn Read, what: &str, limit: u64| -> Result<(Sum, Digest), Error> {
-        let (plain, object) = add(folder, from, &recipients, (what, limit), ZSTD_LEVEL)?;
-        objects.insert(object.0, object.1);
+
+    /// Leaves out an entry that was added.
+    ///
+    /// # Errors
+    /// [`Error::File`] where its object cannot be removed.
+    pub fn remove(&mut self, name: &str) -> Result<(), Error> {
+        let Some(at) = self.entries.iter().position(|entry| entry.name == name) else { return Ok(()) };
+        let object = self.entries.remove(at).object;
+        self.objects.remove(&object);
+        let path = self.folder.join(object.to_string());
+        fs::remove_file(&path).map_err(|source| failed("remove", &path, source))
+    }
+
+    fn encrypt(&mut self, from: &mut dyn Read, limit: (&str, u64)) -> Result<(Sum, Digest), Error> {
+        let (plain, object) = add(&self.folder, from, &self.recipients, limit, ZSTD_LEVEL)?;
+        self.objects.insert(object.0, object.1);
         Ok((plain, object.0))
-    };
-    let ((sha256, size), object) = add(capture.snapshot, "the snapshot", MAX_SNAPSHOT)?;
-    let mut entries = vec![Entry { name: SNAPSHOT_ENTRY.into(), object, sha256, size }];
-    for (name, content) in capture.entries {
-        let ((sha256, size), object) = add(&mut content.expose(), name, MAX_ENTRY)?;
-        entries.push(Entry { name: name.clone(), object, sha256, size });
     }
-    entries.sort_by(|one, other| one.name.cmp(&other.name));
-    let private = Private::new(Of::Snapshot, entries, capture.facts.clone()).write().map_err(Error::Draft)?;
-    let (_, private) = add(&mut private.as_slice(), "the private part", crate::entries::MAX_PRIVATE)?;
-    let ciphertext = objects.values().sum();
-    let public = SnapshotPublic {
-        cluster: identity.cluster.clone(),
-        created: capture.created.to_owned(),
-        epoch: identity.epoch,
-        etcd_cluster: capture.etcd_cluster.to_owned(),
-        identity: capture.identity.id,
-        node: capture.node.to_owned(),
-        number: 1,
-        objects: objects.into_iter().map(|(sha256, size)| Object { sha256, size }).collect(),
-        parents: Vec::new(),
-        private,
-        recipients: identity.recipients.clone(),
-        rekindle: capture.rekindle.to_owned(),
-        repo: identity.repo.clone(),
-        revision: capture.revision,
-        root: identity.root,
-    };
-    snapshot::check(&public).map_err(Error::Draft)?;
-    let mut file = unfinished(folder)?;
-    let path = folder.join(DRAFT);
-    file.write_all(&draft(&public).map_err(Error::Draft)?)
-        .map_err(|source| failed("write", &path, source))?;
-    file.persist_noclobber(&path).map_err(|error| failed("write", &path, error.error))?;
-    Ok(Spooled { sha256, size, ciphertext })
+
+    /// Writes `draft.json`: from then on it is a whole capture.
+    ///
+    /// # Errors
+    /// [`Error::Draft`] where a reader would refuse it, as without the snapshot; [`Error::File`].
+    pub fn finish(mut self, capture: &Capture) -> Result<Spooled, Error> {
+        let snapshot = self.entries.iter().find(|entry| entry.name == SNAPSHOT_ENTRY);
+        let missing = || Error::Draft(Fault::Field(format!("it has no entry `{SNAPSHOT_ENTRY}`")));
+        let (sha256, size) = snapshot.map(|entry| (entry.sha256, entry.size)).ok_or_else(missing)?;
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.sort_by(|one, other| one.name.cmp(&other.name));
+        let private =
+            Private::new(Of::Snapshot, entries, capture.facts.clone()).write().map_err(Error::Draft)?;
+        let (_, private) = self.encrypt(&mut private.as_slice(), ("the private part", MAX_PRIVATE))?;
+        let ciphertext = self.objects.values().sum();
+        let identity = &self.identity.public;
+        let public = SnapshotPublic {
+            cluster: identity.cluster.clone(),
+            created: capture.created.to_owned(),
+            epoch: identity.epoch,
+            etcd_cluster: capture.etcd_cluster.to_owned(),
+            identity: self.identity.id,
+            node: capture.node.to_owned(),
+            number: 1,
+            objects: self.objects.into_iter().map(|(sha256, size)| Object { sha256, size }).collect(),
+            parents: Vec::new(),
+            private,
+            recipients: identity.recipients.clone(),
+            rekindle: capture.rekindle.to_owned(),
+            repo: identity.repo.clone(),
+            revision: capture.revision,
+            root: identity.root,
+        };
+        snapshot::check(&public).map_err(Error::Draft)?;
+        let mut file = unfinished(&self.folder)?;
+        let path = self.folder.join(DRAFT);
+        file.write_all(&draft(&public).map_err(Error::Draft)?)
+            .map_err(|source| failed("write", &path, source))?;
+        file.persist_noclobber(&path).map_err(|error| failed("write", &path, error.error))?;
+        Ok(Spooled { sha256, size, ciphertext })
+    }
 }
 
 /// Encrypts one entry into a file that is named by its digest.

@@ -7,6 +7,7 @@
 //! apiserver itself writes while it starts counts nowhere.
 
 mod counts;
+pub mod node;
 
 use crate::kubeadm::{self, Cgroups};
 use base64::Engine as _;
@@ -33,6 +34,7 @@ pub struct Programs {
     pub etcdutl: String,
     pub kubeadm: String,
     pub kubectl: String,
+    /// Empty on a node: it lies in the image of the one that runs there.
     pub kube_apiserver: String,
 }
 
@@ -67,41 +69,20 @@ pub enum Purpose<'a> {
     Ask(&'a [String]),
     /// To list all objects: [`crate::export`] understands the output.
     Export,
+    /// To prove it and to list all objects: [`crate::export::Frames`] tells the two apart.
+    ProveAndExport,
 }
 
 impl Drill<'_> {
     /// The script, for root. Its input must stay open until it ends: the end of the input ends it.
     pub fn script(&self, purpose: Purpose<'_>) -> Script {
-        let (mode, arguments) = match purpose {
-            Purpose::Prove => ("prove", String::new()),
-            Purpose::Ask(words) => {
-                ("ask", words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" "))
-            }
-            Purpose::Export => ("export", String::new()),
-        };
-        let programs = self.programs;
-        Script::new(include_str!("drill/outside.sh"))
-            .set("DB", self.snapshot)
-            .set("SPACE", self.space)
-            .set("ETCD", &programs.etcd)
-            .set("ETCDCTL", &programs.etcdctl)
-            .set("ETCDUTL", &programs.etcdutl)
-            .set("KUBEADM", &programs.kubeadm)
-            .set("KUBECTL", &programs.kubectl)
-            .set("APISERVER", &programs.kube_apiserver)
-            .set("MODE", mode)
-            .set("ARGUMENTS", &arguments)
-            .set("INSIDE", include_str!("drill/inside.sh"))
-            .input(self.input())
+        boot(self.programs, self.snapshot, self.space, purpose).input(self.input())
     }
 
     /// `PATH BASE64` a file, then a dot.
     fn input(&self) -> Secret {
         let mut text = String::new();
-        let mut put = |path: &str, content: &str| {
-            // Writing to a String can't fail.
-            let _ = writeln!(text, "{path} {}", STANDARD.encode(content));
-        };
+        let mut put = |path: &str, content: &str| put(&mut text, path, content);
         let leafs = self.node_files.leafs.iter().flat_map(|leaf| &leaf.files);
         for file in self.node_files.files.iter().chain(leafs) {
             match &file.body {
@@ -110,7 +91,7 @@ impl Drill<'_> {
                 Body::Link(_) => {}
             }
         }
-        put("/etc/kubernetes/super-admin.conf", &at_loopback(self.super_admin.expose_secret()));
+        put(SUPER_ADMIN, &at_loopback(self.super_admin.expose_secret()));
         put("/etc/rekindle/kubeadm.yaml", &kubeadm::config(self.cluster, self.node, Cgroups::default()));
         // kubeadm wants the folder, whether there is a patch or not.
         put(&format!("{}/none", kubeadm::PATCHES), "");
@@ -123,6 +104,37 @@ impl Drill<'_> {
         text.push_str(".\n");
         Secret::new(text)
     }
+}
+
+/// Whose kubeconfig asks.
+const SUPER_ADMIN: &str = "/etc/kubernetes/super-admin.conf";
+
+/// The script without its input.
+fn boot(programs: &Programs, snapshot: &str, space: &str, purpose: Purpose<'_>) -> Script {
+    let (mode, arguments) = match purpose {
+        Purpose::Prove => ("prove", String::new()),
+        Purpose::Ask(words) => ("ask", words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")),
+        Purpose::Export => ("export", String::new()),
+        Purpose::ProveAndExport => ("both", String::new()),
+    };
+    Script::new(include_str!("drill/outside.sh"))
+        .set("DB", snapshot)
+        .set("SPACE", space)
+        .set("ETCD", &programs.etcd)
+        .set("ETCDCTL", &programs.etcdctl)
+        .set("ETCDUTL", &programs.etcdutl)
+        .set("KUBEADM", &programs.kubeadm)
+        .set("KUBECTL", &programs.kubectl)
+        .set("APISERVER", &programs.kube_apiserver)
+        .set("MODE", mode)
+        .set("ARGUMENTS", &arguments)
+        .set("INSIDE", include_str!("drill/inside.sh"))
+}
+
+/// `PATH BASE64`.
+fn put(text: &mut String, path: &str, content: &str) {
+    // Writing to a String can't fail.
+    let _ = writeln!(text, "{path} {}", STANDARD.encode(content));
 }
 
 /// The same kubeconfig for the apiserver that is booted.

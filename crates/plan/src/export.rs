@@ -7,6 +7,7 @@
 
 mod clean;
 mod frames;
+pub mod stream;
 
 pub use frames::{Frame, Frames};
 

@@ -1,5 +1,6 @@
 //! A generation, booted on this machine by its own Kubernetes for as long as a command needs it.
 
+use crate::boot::{Booted, boot};
 use crate::cli;
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, file_error};
@@ -10,19 +11,14 @@ use artifacts::{Arch, Images, ProgramName, Wanted};
 use engine::{Hosts, Options, Pipe, Target};
 use inventory::Cluster;
 use pki::SystemEntropy;
-use plan::drill::{Drill, NOT_BOOTED, Programs, Purpose, REFUSED};
-use std::io::Cursor;
+use plan::drill::{Drill, Programs, Purpose};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use step::HostId;
 use time::OffsetDateTime;
-use tokio::io::AsyncReadExt;
 
 /// Where the scratch of a boot lies, unless `--scratch` says otherwise.
 const SCRATCH: &str = "/var/lib/rekindle-drill";
-
-/// Standard error of a boot is kept up to this size, in bytes.
-const MOST_WORDS: usize = 64 << 10;
 
 /// Everything that a boot needs.
 pub struct Generation {
@@ -119,27 +115,12 @@ impl Generation {
             space: &text(&self.scratch),
         };
         let script = drill.script(purpose);
-        let input = script.stdin().map(|input| input.expose().to_vec()).unwrap_or_default();
-        // Open until this function ends: its end tells the boot that nobody waits any more.
-        let (_open, rest) = tokio::io::duplex(1);
-        let mut words = Vec::new();
-        let mut both = |pipe, bytes: &[u8]| {
-            if pipe == Pipe::Err && words.len() < MOST_WORDS {
-                words.extend_from_slice(bytes);
+        match boot(&self.hosts, &HostId::new("here"), &script, take).await? {
+            Booted::Refused(said) => {
+                Err(Failure::refused(said).hint("--scratch FOLDER names another place for it"))
             }
-            take(pipe, bytes)
-        };
-        let input = Box::new(Cursor::new(input).chain(rest));
-        let here = HostId::new("here");
-        let status = engine::stream(&self.hosts, &here, &script, Some(input), &mut both)
-            .await
-            .map_err(|error| Failure::because(&error).exit(Exit::Unknown))?;
-        let words = String::from_utf8_lossy(&words);
-        let said = words.trim().lines().last().unwrap_or("it was ended from outside").to_owned();
-        match status {
-            REFUSED => Err(Failure::refused(said).hint("--scratch FOLDER names another place for it")),
-            NOT_BOOTED => Err(Failure::refused(format!("not proven: {said}")).exit(Exit::Due)),
-            status => Ok((status, said)),
+            Booted::Not(said) => Err(Failure::refused(format!("not proven: {said}")).exit(Exit::Due)),
+            Booted::Ended(status, said) => Ok((status, said)),
         }
     }
 }
@@ -193,7 +174,7 @@ fn take(
     let path = folder.path().join("snapshot.db");
     let failed = |error| file_error("cannot be written", &path, &error);
     let mut file = std::fs::File::create_new(&path).map_err(failed)?;
-    let opened = vault.open_generation(&chosen.id, folder.path(), &mut file)?;
+    let opened = vault.open_generation(&chosen.id, folder.path(), &mut file, &mut std::io::sink())?;
     file.sync_all().map_err(failed)?;
     vault.note_opened(chosen, &opened.identity.bundle, environment, report);
     let hash = opened.snapshot.facts.get("hash").cloned();

@@ -1,6 +1,7 @@
 //! `rekindle`: argv to exit code. Everything that the rest of the program must not touch (arguments,
 //! environment, clock, terminal) is read here or in a module of this crate, and handed over as values.
 
+mod boot;
 mod cli;
 mod commands;
 mod destinations;

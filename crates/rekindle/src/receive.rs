@@ -1,11 +1,11 @@
 //! A snapshot on its way from a node into a spool: what the node says of it, and its bytes, encrypted as they come.
 
 use crate::failure::{Exit, Failure};
-use archive::{Capture, IdentityManifest, Secret, Spooled};
+use archive::{Capture, IdentityManifest, SNAPSHOT_ENTRY, Secret, Spool, Spooled};
 use engine::{Hosts, Pipe};
-use plan::capture::Captured;
+use plan::capture::{ArchivedKeys, Captured};
 use std::collections::BTreeMap;
-use std::io::{PipeWriter, Write};
+use std::io::{PipeWriter, Read, Write};
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -29,6 +29,38 @@ pub struct Receiving<'a> {
     pub spool: &'a Path,
     /// The time (RFC 3339).
     pub created: &'a str,
+    /// Where the snapshot is to stay on the node.
+    pub keep: Option<&'a str>,
+}
+
+/// A snapshot that was taken and is encrypted; more can be added to it.
+pub struct Received {
+    /// What the node said of it.
+    pub captured: Captured,
+    /// Where it lies.
+    pub spool: Spool,
+    /// The node.
+    pub node: String,
+    /// The time (RFC 3339).
+    pub created: String,
+}
+
+impl Received {
+    /// All is there: what it came to.
+    pub fn finish(self) -> Result<(Captured, Spooled), Failure> {
+        let Self { captured, spool, node, created } = self;
+        let capture = Capture {
+            revision: captured.revision,
+            etcd_cluster: &captured.cluster,
+            node: &node,
+            created: &created,
+            rekindle: env!("CARGO_PKG_VERSION"),
+            facts: &facts(&captured),
+        };
+        let spooled =
+            spool.finish(&capture).map_err(|error| Failure::because(&error).maybe_hint(error.hint()))?;
+        Ok((captured, spooled))
+    }
 }
 
 /// Takes a snapshot on the host `on` and receives it. The plaintext is never on a disk of this machine, and never whole
@@ -36,13 +68,9 @@ pub struct Receiving<'a> {
 ///
 /// # Errors
 /// Why there is none: the node's reason, a lost connection, a full disk.
-pub async fn snapshot(
-    hosts: &Hosts,
-    on: &HostId,
-    receiving: &Receiving<'_>,
-) -> Result<(Captured, Spooled), Failure> {
+pub async fn snapshot(hosts: &Hosts, on: &HostId, receiving: &Receiving<'_>) -> Result<Received, Failure> {
     let mut arriving = Arriving::new(on, receiving);
-    let script = plan::capture::capture(receiving.address);
+    let script = plan::capture::capture(receiving.address, receiving.keep);
     let mut take = |pipe, bytes: &[u8]| arriving.take(pipe, bytes);
     let streamed = engine::stream(hosts, on, &script, None, &mut take);
     let status = tokio::time::timeout(WITHIN, streamed).await;
@@ -56,9 +84,13 @@ fn unknown(message: String) -> Failure {
     Failure::refused(message).exit(Exit::Unknown)
 }
 
-/// The public keys that the archive knows, by name.
-pub fn archived_keys(identity: &IdentityManifest) -> BTreeMap<String, String> {
-    identity.public.public_keys.iter().map(|(name, key)| (name.clone(), key.to_string())).collect()
+/// The keys that the archive knows, by name.
+pub fn archived_keys(identity: &IdentityManifest) -> ArchivedKeys {
+    let own = |keys: &BTreeMap<String, archive::Digest>| {
+        keys.iter().map(|(name, key)| (name.clone(), key.to_string())).collect()
+    };
+    let public = &identity.public;
+    ArchivedKeys { public: own(&public.public_keys), encryption: own(&public.encryption_keys) }
 }
 
 /// What a proof says of it, for anybody.
@@ -66,11 +98,14 @@ pub fn figures(captured: &Captured) -> BTreeMap<String, String> {
     [
         ("keys", captured.keys.to_string()),
         ("hash", captured.hash.clone()),
-        ("members-compared", captured.live.len().to_string()),
+        ("members-compared", captured.compared().count().to_string()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()
 }
+
+/// Where the snapshot lies, and how many bytes of it came.
+type Encrypted = Result<(Spool, u64), archive::Error>;
 
 /// What has arrived so far.
 struct Arriving {
@@ -81,7 +116,7 @@ struct Arriving {
     said: Vec<u8>,
     /// Bytes that came before all was said: the two pipes of a connection keep no common order.
     early: Vec<u8>,
-    encrypting: Option<(PipeWriter, JoinHandle<Result<Spooled, archive::Error>>)>,
+    encrypting: Option<(PipeWriter, JoinHandle<Encrypted>)>,
     failed: Option<String>,
 }
 
@@ -129,22 +164,16 @@ impl Arriving {
         }
         let captured = Captured::read(&String::from_utf8_lossy(&self.said)).map_err(|error| error.0)?;
         let (mut reader, mut writer) = std::io::pipe().map_err(|error| error.to_string())?;
-        let (identity, spool, created, node) =
-            (self.identity.clone(), self.spool.clone(), self.created.clone(), self.node.clone());
+        let (identity, spool) = (self.identity.clone(), self.spool.clone());
         let thread = std::thread::spawn(move || {
-            let (entries, facts) = (entries(&captured), facts(&captured));
-            let capture = Capture {
-                identity: &identity,
-                revision: captured.revision,
-                etcd_cluster: &captured.cluster,
-                node: &node,
-                created: &created,
-                rekindle: env!("CARGO_PKG_VERSION"),
-                entries: &entries,
-                facts: &facts,
-                snapshot: &mut reader,
-            };
-            archive::spool(capture, &spool)
+            let mut spool = Spool::begin(&identity, &spool)?;
+            let mut counted = Counted { from: &mut reader, count: 0 };
+            spool.add(SNAPSHOT_ENTRY, &mut counted)?;
+            let size = counted.count;
+            for (name, content) in entries(&captured) {
+                spool.add(&name, &mut content.expose())?;
+            }
+            Ok((spool, size))
         });
         let early = std::mem::take(&mut self.early);
         let _ = writer.write_all(&early);
@@ -153,9 +182,9 @@ impl Arriving {
     }
 
     /// What it came to.
-    fn end(self, status: i32) -> Result<(Captured, Spooled), Failure> {
+    fn end(self, status: i32) -> Result<Received, Failure> {
         let said = String::from_utf8_lossy(&self.said).into_owned();
-        let spooled = self.encrypting.map(|(writer, thread)| {
+        let encrypted = self.encrypting.map(|(writer, thread)| {
             drop(writer);
             thread.join()
         });
@@ -167,18 +196,32 @@ impl Arriving {
             return Err(on_node(&why));
         }
         let captured = Captured::read(&said).map_err(|error| on_node(&error.0))?;
-        let spooled = match spooled {
-            Some(Ok(spooled)) => {
-                spooled.map_err(|error| Failure::because(&error).maybe_hint(error.hint()))?
+        let (spool, size) = match encrypted {
+            Some(Ok(encrypted)) => {
+                encrypted.map_err(|error| Failure::because(&error).maybe_hint(error.hint()))?
             }
             Some(Err(_)) => return Err(Failure::refused("encrypting ended in a panic").exit(Exit::Bug)),
             None => return Err(on_node("its bytes did not come")),
         };
-        if status != 0 || spooled.size != captured.size {
-            let why = format!("{} of {} bytes came (status {status})", spooled.size, captured.size);
+        if status != 0 || size != captured.size {
+            let why = format!("{size} of {} bytes came (status {status})", captured.size);
             return Err(on_node(&why).exit(Exit::Unknown));
         }
-        Ok((captured, spooled))
+        Ok(Received { captured, spool, node: self.node, created: self.created })
+    }
+}
+
+/// Counts what is read.
+struct Counted<'a> {
+    from: &'a mut dyn Read,
+    count: u64,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        self.count += count as u64;
+        Ok(count)
     }
 }
 
@@ -186,7 +229,8 @@ fn go_on(well: bool) -> ControlFlow<()> {
     if well { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }
 
-/// Nodes, their machine ids and pod networks: what a rebuild compares living workers with.
+/// Nodes, their machine ids and pod networks: what a rebuild compares living workers with. And configuration as it lies on
+/// the node.
 fn entries(captured: &Captured) -> BTreeMap<String, Secret> {
     let nodes = captured.nodes.iter().map(|(name, node)| {
         let (machine_id, pods) = node.split_once(' ').unwrap_or((node, ""));
@@ -194,7 +238,9 @@ fn entries(captured: &Captured) -> BTreeMap<String, Secret> {
     });
     let nodes: BTreeMap<_, _> = nodes.collect();
     // A map of strings serializes.
-    [("nodes.json".to_owned(), Secret::new(serde_json::to_vec(&nodes).unwrap_or_default()))].into()
+    let nodes = Secret::new(serde_json::to_vec(&nodes).unwrap_or_default());
+    let files = captured.files.iter().map(|(name, content)| (name.clone(), Secret::new(content.as_slice())));
+    files.chain([("nodes.json".to_owned(), nodes)]).collect()
 }
 
 fn facts(captured: &Captured) -> BTreeMap<String, String> {

@@ -68,7 +68,10 @@ fn the_generation_of_version_1_opens() {
     let identities = Identities::parse(&text, "v1-generation.identity").unwrap();
     let scratch = tempfile::TempDir::new().unwrap();
     let mut to = Vec::new();
-    let opened = archive.open_snapshot(&newest.id, &identities, &trust, scratch.path(), &mut to).unwrap();
+    let opened = archive
+        .open_snapshot(&newest.id, &identities, &trust, scratch.path(), &mut to, &mut std::io::sink())
+        .unwrap();
+    assert_eq!(opened.export, None);
     assert_eq!(String::from_utf8(to).unwrap(), "what etcd held\n");
     assert_eq!(opened.entries["nodes.json"].expose(), b"[{\"name\":\"cp-11\"}]");
     assert_eq!(opened.facts["members"], "3");

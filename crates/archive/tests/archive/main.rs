@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 #[cfg(test)]
 mod epochs;
+mod export;
 #[cfg(test)]
 mod fault_proxy;
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use crate::place::{Memory, STAMP, Set, root, root_key, set};
 use archive::{
     Archive, Capture, Delegation, Error, Generation, Generations, IdentityManifest, Level, MAY_PROOF,
-    MAY_SNAPSHOT, ManifestId, Opened, OpenedSnapshot, Proof, Published, RootKey, Secret, SigningKey, Spooled,
-    Trust, spool,
+    MAY_SNAPSHOT, ManifestId, Opened, OpenedSnapshot, Proof, Published, RootKey, SNAPSHOT_ENTRY, Secret,
+    SigningKey, Spool, Spooled, Trust,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -71,20 +71,19 @@ impl Nodes {
         snapshot: &mut dyn std::io::Read,
     ) -> Result<(PathBuf, Spooled), Error> {
         let folder = TempDir::new_in(self.dir.path()).unwrap().keep().join("spool");
-        let spooled = spool(
-            Capture {
-                identity: &self.identity,
-                revision,
-                etcd_cluster: self.etcd_cluster,
-                node: &node.name(),
-                created: STAMP.created,
-                rekindle: STAMP.rekindle,
-                entries: &entries(),
-                facts: &[("members".to_owned(), "3".to_owned())].into(),
-                snapshot,
-            },
-            &folder,
-        )?;
+        let mut spool = Spool::begin(&self.identity, &folder)?;
+        spool.add(SNAPSHOT_ENTRY, snapshot)?;
+        for (name, content) in &entries() {
+            spool.add(name, &mut content.expose())?;
+        }
+        let spooled = spool.finish(&Capture {
+            revision,
+            etcd_cluster: self.etcd_cluster,
+            node: &node.name(),
+            created: STAMP.created,
+            rekindle: STAMP.rekindle,
+            facts: &[("members".to_owned(), "3".to_owned())].into(),
+        })?;
         Ok((folder, spooled))
     }
 
@@ -95,7 +94,14 @@ impl Nodes {
 
     pub fn open(&self, archive: &Archive, id: &ManifestId) -> Result<(OpenedSnapshot, Vec<u8>), Error> {
         let mut to = Vec::new();
-        let opened = archive.open_snapshot(id, &self.set.identities, &ANCHOR(), self.dir.path(), &mut to)?;
+        let opened = archive.open_snapshot(
+            id,
+            &self.set.identities,
+            &ANCHOR(),
+            self.dir.path(),
+            &mut to,
+            &mut std::io::sink(),
+        )?;
         Ok((opened, to))
     }
 

@@ -3,7 +3,7 @@
 use crate::damage::sign;
 use crate::nodes::{ANCHOR, Node, Nodes, ONE, TWO, db, entries, generations, only, proof, revisions, whys};
 use crate::place::{Memory, STAMP, at, plain, root, root_key, set, words};
-use archive::{Error, Level, NewIdentity, RootKey, Signer, Standing};
+use archive::{Error, Level, NewIdentity, RootKey, Signer, Spool, Standing};
 use serde_json::json;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt as _;
@@ -55,29 +55,12 @@ fn a_spool_holds_ciphertext_for_one_user_and_takes_one_capture() {
     }
     names.sort_unstable();
     assert_eq!(names, ["draft.json".len(), 64, 64, 64]);
-    let error = spool_again(&nodes, &folder).unwrap_err();
+    let error = Spool::begin(&nodes.identity, &folder).unwrap_err();
     assert!(matches!(error, Error::SpoolUsed { .. }), "{error}");
 }
 
-fn spool_again(nodes: &Nodes, folder: &std::path::Path) -> Result<archive::Spooled, Error> {
-    archive::spool(
-        archive::Capture {
-            identity: &nodes.identity,
-            revision: 1,
-            etcd_cluster: "1",
-            node: "cp-11",
-            created: STAMP.created,
-            rekindle: STAMP.rekindle,
-            entries: &entries(),
-            facts: &[].into(),
-            snapshot: &mut std::io::empty(),
-        },
-        folder,
-    )
-}
-
 /// A stream that breaks off.
-struct Broken(usize);
+pub struct Broken(pub usize);
 
 impl Read for Broken {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
@@ -271,7 +254,14 @@ fn the_wrong_identity_and_the_wrong_id_open_nothing() {
     let mut to = Vec::new();
     let stranger = set(2).identities;
     let archive = place.archive();
-    let error = archive.open_snapshot(&published.id, &stranger, &ANCHOR(), nodes.dir.path(), &mut to);
+    let error = archive.open_snapshot(
+        &published.id,
+        &stranger,
+        &ANCHOR(),
+        nodes.dir.path(),
+        &mut to,
+        &mut std::io::sink(),
+    );
     assert!(matches!(error.unwrap_err(), Error::WrongIdentity { .. }) && to.is_empty());
     let error = nodes.open(&archive, &nodes.identity.id).unwrap_err();
     assert!(matches!(error, Error::NoSnapshot(_)), "{error}");

@@ -1,7 +1,8 @@
 # shellcheck shell=sh
 # A snapshot of etcd, taken through this node's own member and proven before anything else is done with it:
 # restored in scratch, an etcd booted on it, its hash compared with that of every member. The snapshot goes to
-# standard output, what is known of it to standard error, one "key value" a line. Set: CLIENT (address and client port of this node's).
+# standard output, what is known of it to standard error, one "key value" a line. Set: CLIENT (address and client port
+# of this node's), KEEP (where the snapshot is to stay, or nothing).
 umask 077
 PATH=$PATH:/usr/local/bin:/usr/sbin:/sbin
 tls=/etc/kubernetes/pki/etcd
@@ -88,8 +89,33 @@ for name in ca front-proxy-ca etcd/ca; do
 	say public-key "$name $(openssl x509 -in /etc/kubernetes/pki/$name.crt -noout -pubkey | openssl pkey -pubin -outform DER | sha256sum | cut -d' ' -f1)"
 done
 say public-key "sa $(openssl pkey -in /etc/kubernetes/pki/sa.key -pubout -outform DER | sha256sum | cut -d' ' -f1)"
+# Keys of the encryption at rest, as the file has them that this node's apiserver reads: digests only. kubectl is the
+# reader of YAML that is here.
+reads() { kubectl annotate --local -f "$1" rekindle= -o "jsonpath=$2" 2>/dev/null; }
+manifest=/etc/kubernetes/manifests/kube-apiserver.yaml
+encryption=$(reads $manifest '{range .spec.containers[0].command[*]}{@}{"\n"}{end}{range .spec.containers[0].args[*]}{@}{"\n"}{end}' |
+	sed -n 's/^--encryption-provider-config=//p' | tail -n 1)
+if [ -n "$encryption" ]; then
+	keys=$(for provider in aescbc aesgcm secretbox; do
+		reads "$encryption" "{range .resources[*].providers[*].$provider.keys[*]}{.secret} $provider/{.name}{\"\\n\"}{end}" || exit 1
+	done) || say encryption-unread "$encryption"
+	printf '%s\n' "$keys" | sort -u | while read -r secret name; do
+		[ -z "$name" ] || say encryption-key "$(printf '%s' "$secret" | base64 -d | sha256sum | cut -d' ' -f1) $name"
+	done
+fi
+
+# Configuration as it lies here, for a person to compare; not more than whoever listens takes.
+room=393216
+for file in /etc/kubernetes/manifests/*.yaml /etc/rekindle/kubeadm.yaml /var/lib/kubelet/config.yaml /var/lib/kubelet/kubeadm-flags.env; do
+	[ -f "$file" ] || continue
+	bytes=$(stat -c %s "$file")
+	[ "$bytes" -le "$room" ] || continue
+	room=$((room - bytes))
+	say file "$file $(base64 -w0 "$file")"
+done
 kubectl --kubeconfig=/etc/kubernetes/admin.conf --request-timeout=8s get nodes \
 	-o jsonpath='{range .items[*]}{.metadata.name} {.status.nodeInfo.machineID} {.spec.podCIDR}{"\n"}{end}' 2>/dev/null |
 	while IFS= read -r node; do say node "$node"; done
 say taken yes
 cat db
+[ -z "$KEEP" ] || mv db "$KEEP"

@@ -1,4 +1,4 @@
-use super::Captured;
+use super::{ArchivedKeys, Captured};
 use std::collections::BTreeMap;
 
 const SAID: &str =
@@ -13,12 +13,23 @@ live https://10.0.0.12:2379 3614430220 -1
 size 1466400
 public-key ca ced0
 public-key sa 5c7f
+encryption-key 99aa aescbc/key 1
+file /etc/kubernetes/manifests/etcd.yaml YTogMQo=
+file /etc/kubernetes/manifests/My Pod.yaml YTogMQo=
+file /etc/rekindle/kubeadm.yaml Yjog
+file /etc/shadow Yjog
 node cp1 99bb 10.244.0.0/24
 taken yes
 ";
 
-fn keys() -> BTreeMap<String, String> {
-    [("ca", "ced0"), ("sa", "5c7f")].map(|(name, key)| (name.to_owned(), key.to_owned())).into()
+fn keys() -> ArchivedKeys {
+    let own = |keys: &[(&str, &str)]| -> BTreeMap<String, String> {
+        keys.iter().map(|(name, key)| ((*name).to_owned(), (*key).to_owned())).collect()
+    };
+    ArchivedKeys {
+        public: own(&[("ca", "ced0"), ("sa", "5c7f")]),
+        encryption: own(&[("aescbc/key 1", "99aa")]),
+    }
 }
 
 #[test]
@@ -29,6 +40,9 @@ fn what_a_node_says_is_understood() {
     assert_eq!(captured.live.len(), 2);
     assert_eq!(captured.nodes["cp1"], "99bb 10.244.0.0/24");
     assert_eq!(captured.doubts(&keys()), Vec::<String>::new());
+    let names: Vec<_> = captured.files.keys().map(String::as_str).collect();
+    assert_eq!(names, ["node/kubeadm.yaml", "node/manifests/etcd.yaml"], "no other name reaches an archive");
+    assert_eq!(captured.files["node/manifests/etcd.yaml"], b"a: 1\n");
 }
 
 #[test]
@@ -52,6 +66,13 @@ fn what_differs_is_not_proven() {
         ("public-key sa 5c7f", "public-key sa 0000", "the key of `sa`"),
         ("cluster f5", "alarm memberID:1 alarm:CORRUPT\ncluster f5", "CORRUPT"),
         ("hash 3614430220 -1", "hash 3614430220 500", "nothing was compared"),
+        ("cluster f5", "encryption-unread /etc/enc.yaml\ncluster f5", "none was compared"),
+        ("99aa aescbc", "0000 aescbc", "encryption key `aescbc/key 1` on the node is not the one"),
+        (
+            "99aa aescbc",
+            "99aa secretbox",
+            "encryption key `secretbox/key 1` on the node is not in the archive",
+        ),
     ];
     for (from, to, why) in cases {
         let said = SAID.replace(from, to);
@@ -59,6 +80,20 @@ fn what_differs_is_not_proven() {
         assert_eq!(doubts.len(), 1, "{to}: {doubts:?}");
         assert!(doubts[0].contains(why), "{doubts:?}");
     }
-    let other = Captured::read(SAID).unwrap().doubts(&BTreeMap::new());
-    assert_eq!(other.len(), 2, "a key that the archive does not know: {other:?}");
+    let other = Captured::read(SAID).unwrap().doubts(&ArchivedKeys::default());
+    assert_eq!(other.len(), 3, "a key that the archive does not know: {other:?}");
+}
+
+#[test]
+fn what_was_not_compared_is_not_counted() {
+    // One member compacted in between: its hash says nothing. A member that is down tells none.
+    let said = SAID.replace("10.0.0.12:2379 3614430220 -1", "10.0.0.12:2379 77 700");
+    let captured = Captured::read(&said).unwrap();
+    assert_eq!(captured.compared().count(), 1);
+    assert_eq!(captured.doubts(&keys()), Vec::<String>::new());
+    // A full database is sealed like any other, and said.
+    let said = SAID.replace("cluster f5", "alarm memberID:1 alarm:NOSPACE\ncluster f5");
+    let captured = Captured::read(&said).unwrap();
+    assert_eq!(captured.doubts(&keys()), Vec::<String>::new());
+    assert_eq!(captured.warnings(), ["etcd: alarm memberID:1 alarm:NOSPACE"]);
 }

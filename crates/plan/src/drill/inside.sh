@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # The first process of a drill's own namespaces: when it ends, all end. Environment: SCRATCH, DB, paths of programs,
-# MODE (prove, ask or export), ARGUMENTS (kubectl's, quoted). Standard input: `PATH BASE64` a file, then `.`.
+# MODE (prove, ask, export, or both for the first and the last), ARGUMENTS (kubectl's, quoted). Standard input: `PATH BASE64` a file, then `.`.
 set -eu
 # Below, all processes that can be seen are killed: these must be ours alone.
 [ $$ -eq 1 ] || exit 199
@@ -134,7 +134,7 @@ until ctl --command-timeout=1s endpoint health >/dev/null 2>&1; do
 	sleep 0.05
 done
 mark etcd
-if [ "$MODE" = prove ]; then
+if [ "$MODE" = prove ] || [ "$MODE" = both ]; then
 	said=$(ctl endpoint hashkv --rev "$revision" -w json) || fail 'etcd did not give its HashKV'
 	tell revision "$revision"
 	tell hash_kv "$(printf %s "$said" | sed -n 's/.*"hash":\([0-9]*\).*/\1/p')"
@@ -209,14 +209,15 @@ if [ "$MODE" = ask ]; then
 	exit 0
 fi
 
-# Every kind that can be listed, as it was at the snapshot's revision.
+# Every kind that can be listed, as it was at the snapshot's revision; first what others need to be applied.
 ask api-resources --verbs=list --no-headers >"$SCRATCH/resources" 2>"$SCRATCH/said" || tell incomplete "$(last "$SCRATCH/said")"
 [ -s "$SCRATCH/resources" ] || fail "its kube-apiserver did not say what it serves: $(last "$SCRATCH/said")"
 awk '$1 != "componentstatuses" {
 	version = $(NF - 2); split(version, part, "/")
 	group = version ~ /\// ? "." part[1] : ""
-	print ++number, $1 group, (group == "" ? "/api/" : "/apis/") version "/" $1
-}' "$SCRATCH/resources" >"$SCRATCH/kinds"
+	rank = $1 group == "namespaces" ? 0 : $1 group == "customresourcedefinitions.apiextensions.k8s.io" ? 1 : 2
+	print rank, $1 group, (group == "" ? "/api/" : "/apis/") version "/" $1
+}' "$SCRATCH/resources" | sort -s -n -k1,1 | awk '{ print NR, $2, $3 }' >"$SCRATCH/kinds"
 mark resources
 mkdir "$SCRATCH/lists"
 query="?limit=500&pretty=true"
@@ -227,7 +228,7 @@ while [ -s "$SCRATCH/pages" ]; do
 		[ -e "$SCRATCH/lists/$number" ] || echo '  "message": "no answer",' >"$SCRATCH/lists/$number"
 		echo "$SCRATCH/lists/$number"
 	done >"$SCRATCH/answers"
-	if [ "$MODE" = export ]; then
+	if [ "$MODE" != prove ]; then
 		while read -r file; do
 			kind=$(awk -v number="${file##*/}" '$1 == number { print $2 }' "$SCRATCH/kinds")
 			tell list "$kind $(($(wc -c <"$file")))"

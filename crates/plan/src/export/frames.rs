@@ -1,4 +1,5 @@
-//! The pieces of what a boot for an export prints: lines, and pages after the line that says how long they are.
+//! The pieces of what a boot for an export prints: lines, and pages after the line that says how long they are. The
+//! lines alone are what a boot for a proof prints.
 
 use step::Unreadable;
 
@@ -6,6 +7,8 @@ use step::Unreadable;
 const LONGEST_PAGE: usize = 2 << 30;
 /// A line longer than this is none, in bytes.
 const LONGEST_LINE: usize = 4 << 10;
+/// Lines are kept up to this size, in bytes: one a kind.
+const MOST_SAID: usize = 8 << 20;
 
 /// One piece.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +27,7 @@ pub struct Frames {
     buffer: Vec<u8>,
     /// The page that is being read, and its length.
     page: Option<(String, usize)>,
+    said: String,
 }
 
 impl Frames {
@@ -54,8 +58,17 @@ impl Frames {
             };
             let rest = self.buffer.split_off(end + 1);
             let line = std::mem::replace(&mut self.buffer, rest);
-            frames.extend(self.line(String::from_utf8_lossy(&line).trim_end())?);
+            let line = String::from_utf8_lossy(&line);
+            frames.extend(self.line(line.trim_end())?);
+            if self.page.is_none() && self.said.len() < MOST_SAID {
+                self.said.push_str(&line);
+            }
         }
+    }
+
+    /// All lines without the pages, for [`crate::drill::parse`].
+    pub fn said(&self) -> &str {
+        &self.said
     }
 
     fn line(&mut self, line: &str) -> Result<Option<Frame>, Unreadable> {
@@ -76,6 +89,7 @@ impl Frames {
             "incomplete" => Ok(Some(Frame::Unlisted("some kinds".into(), value.into()))),
             "complete" => Ok(Some(Frame::Complete)),
             "at" | "served" => Ok(None),
+            "revision" | "hash_kv" | "compact_revision" | "keys" | "other" | "token" => Ok(None),
             _ => Err(unreadable()),
         }
     }

@@ -118,6 +118,7 @@ fn pieces_are_read_however_they_are_cut() {
             Frame::Complete,
         ];
         assert_eq!(found, wanted, "cut every {size} bytes");
+        assert_eq!(frames.said(), "at start 1\nunlisted x.y no key\",\nserved pods 3\ncomplete .\n");
     }
     for text in ["hello\n", "list pods x\n", "list pods 99999999999999\n"] {
         assert!(Frames::default().take(text.as_bytes()).is_err(), "{text}");

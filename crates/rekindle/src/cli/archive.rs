@@ -172,7 +172,8 @@ pub enum ArchiveCommand {
         /// A new or empty folder; with --payload also one that a killed run left.
         to: PathBuf,
     },
-    /// Write all objects of a generation as manifests that `kubectl apply -R -f` takes.
+    /// Write all objects of a generation as manifests that `kubectl apply -R -f` takes: those that a node attached when
+    /// it booted the generation, else it is booted here, as root.
     #[command(
         after_help = "Example:\n  sudo rekindle archive export -i prod.toml --to objects && kubectl apply -R -f objects/shop"
     )]

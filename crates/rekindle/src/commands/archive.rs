@@ -1,5 +1,6 @@
 //! `archive`: what lies at the destinations, how it comes out, and what goes. No node is asked.
 
+pub mod booted;
 mod fence;
 mod kit;
 mod payload;
@@ -13,7 +14,7 @@ use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome, file_error};
 use crate::report::{Reporter, bytes, duration};
 use crate::vault::{Missing, OpenedGeneration, Vault, generation_name};
-use archive::{Generation, Generations, SNAPSHOT_ENTRY, Signer};
+use archive::{EXPORT_ENTRY, Generation, Generations, SNAPSHOT_ENTRY, Signer};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs::{DirBuilder, OpenOptions};
@@ -81,6 +82,9 @@ fn list(generations: &Generations, report: &Reporter) -> Outcome {
             one.held_by.join(", "),
         ];
         row(&mut text, cells.each_ref().map(String::as_str));
+        if let Some(words) = booted::in_words(one, now) {
+            let _ = writeln!(text, "  {words}");
+        }
         for note in notes(one) {
             let _ = writeln!(text, "  ! {note}");
         }
@@ -193,13 +197,14 @@ fn open(
     vault: &Vault,
     (wanted, not_from): (Option<&str>, &[String]),
     to: &mut dyn Write,
+    export: &mut dyn Write,
     environment: &Environment,
     report: &Reporter,
 ) -> Result<(String, OpenedGeneration), Failure> {
     let generations = vault.generations_not_from(not_from)?;
     let chosen = vault.choose(&generations, wanted)?;
     let scratch = environment.scratch("open")?;
-    let opened = vault.open_generation(&chosen.id, scratch.path(), to)?;
+    let opened = vault.open_generation(&chosen.id, scratch.path(), to, export)?;
     vault.note_opened(chosen, &opened.identity.bundle, environment, report);
     Ok((generation_name(chosen), opened))
 }
@@ -211,8 +216,10 @@ fn show(
     environment: &Environment,
     report: &Reporter,
 ) -> Outcome {
-    let (name, opened) = open(vault, (wanted, not_from), &mut std::io::sink(), environment, report)?;
+    let (mut nowhere, mut neither) = (std::io::sink(), std::io::sink());
+    let (name, opened) = open(vault, (wanted, not_from), &mut nowhere, &mut neither, environment, report)?;
     let mut entries: Vec<(&str, u64, &str)> = vec![(SNAPSHOT_ENTRY, opened.snapshot.size, "snapshot")];
+    entries.extend(opened.snapshot.export.map(|size| (EXPORT_ENTRY, size, "snapshot")));
     for (set, from) in [("snapshot", &opened.snapshot.entries), ("identity", opened.identity.entries())] {
         entries.extend(from.iter().map(|(name, entry)| (name.as_str(), entry.expose().len() as u64, set)));
     }
@@ -262,20 +269,19 @@ fn extract(
 ) -> Outcome {
     let wants = |name: &str| wanted.is_none_or(|wanted| wanted.iter().any(|one| one == name));
     make_empty(to)?;
-    let place = to.join(SNAPSHOT_ENTRY);
-    let mut sink: Box<dyn Write> =
-        if wants(SNAPSHOT_ENTRY) { Box::new(create(&place)?) } else { Box::new(std::io::sink()) };
-    let opened = open(vault, generation, &mut sink, environment, report);
-    let written = sink.flush().map_err(|error| file_error("cannot be written", &place, &error));
+    let mut large = [SNAPSHOT_ENTRY, EXPORT_ENTRY].map(|entry| Large::new(entry, to, wants(entry)));
+    let [snapshot, export] = &mut large;
+    let opened = open(vault, generation, snapshot, export, environment, report);
     // What was written counts only if all of it was right.
-    let (name, opened) = match opened.and_then(|opened| written.map(|()| opened)) {
+    let (name, opened) = match opened {
         Ok(opened) => opened,
         Err(failure) => {
-            let _ = std::fs::remove_file(&place);
+            let _ = large.iter().try_for_each(|large| std::fs::remove_file(&large.path));
             return Err(failure);
         }
     };
-    let mut files: Vec<PathBuf> = wants(SNAPSHOT_ENTRY).then_some(place).into_iter().collect();
+    let mut files: Vec<PathBuf> =
+        large.into_iter().filter(|large| large.file.is_some()).map(|large| large.path).collect();
     let entries = opened.snapshot.entries.iter().chain(opened.identity.entries());
     for (entry, content) in entries.filter(|(entry, _)| wants(entry)) {
         // The archive takes no name that could leave the folder.
@@ -286,6 +292,7 @@ fn extract(
     }
     let known = |name: &&String| {
         **name != SNAPSHOT_ENTRY
+            && (**name != EXPORT_ENTRY || opened.snapshot.export.is_none())
             && !opened.snapshot.entries.contains_key(*name)
             && !opened.identity.entries().contains_key(*name)
     };
@@ -296,6 +303,35 @@ fn extract(
     let text = format!("generation {name}: {} files in {}", files.len(), to.display());
     report.result(&text, json!({"generation": name, "files": files}));
     Ok(Exit::Done)
+}
+
+/// An entry that is written as it comes, into a file that is made with its first byte.
+struct Large {
+    path: PathBuf,
+    wanted: bool,
+    file: Option<std::fs::File>,
+}
+
+impl Large {
+    fn new(entry: &str, to: &Path, wanted: bool) -> Self {
+        Self { path: to.join(entry), wanted, file: None }
+    }
+}
+
+impl Write for Large {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if !self.wanted {
+            return Ok(bytes.len());
+        }
+        if self.file.is_none() {
+            self.file = Some(create(&self.path).map_err(|failure| std::io::Error::other(failure.message))?);
+        }
+        self.file.as_mut().map_or(Ok(0), |file| file.write(bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.as_mut().map_or(Ok(()), Write::flush)
+    }
 }
 
 fn make_empty(folder: &Path) -> Result<(), Failure> {

@@ -69,13 +69,14 @@ pub async fn drill(generation: &Generation) -> Result<Drilled, Failure> {
 }
 
 /// What etcd holds here is compared with what its members held when the snapshot was taken.
-fn other_hash(drilled: &Drilled, living: &str) -> Option<Undecodable> {
+pub fn other_hash(drilled: &Drilled, living: &str) -> Option<Undecodable> {
     let here = format!("{} {}", drilled.hash_kv, drilled.compact_revision);
     let why = || format!("its hash is {here} here, and was {living} on the living members");
     (here != living).then(|| Undecodable { what: "etcd".into(), why: why() })
 }
 
-fn words(drilled: &Drilled) -> String {
+/// In one line, and one more for each thing that was not proven.
+pub fn words(drilled: &Drilled) -> String {
     let took = duration(Duration::try_from_secs_f64(drilled.seconds()).unwrap_or_default());
     let objects = thousands(drilled.objects);
     if drilled.is_proven() {
@@ -89,7 +90,7 @@ fn words(drilled: &Drilled) -> String {
 }
 
 /// `1,204`.
-fn thousands(number: u64) -> String {
+pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {

@@ -65,9 +65,13 @@ pub async fn take(
         node.name
     ));
     let on = HostId::new(&node.name);
-    let receiving = Receiving { address: node.address, identity, spool: &spool, created: &created };
+    let receiving =
+        Receiving { address: node.address, identity, spool: &spool, created: &created, keep: None };
     let begun = Instant::now();
-    let (captured, spooled) = receive::snapshot(&session.hosts, &on, &receiving).await?;
+    let (captured, spooled) = receive::snapshot(&session.hosts, &on, &receiving).await?.finish()?;
+    for warning in captured.warnings() {
+        report.say(format!("warning: {warning}"));
+    }
     let proven_in = begun.elapsed();
     let doubts = captured.doubts(&receive::archived_keys(identity));
     let published = session.vault.publish(&spool, signing)?;
@@ -139,7 +143,7 @@ impl Made {
             format!(
                 "restored and booted on {node}, {} keys, the same hash as {} members",
                 captured.keys,
-                captured.live.len()
+                captured.compared().count()
             )
         } else {
             "NOT PROVEN".to_owned()

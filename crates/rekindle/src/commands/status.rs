@@ -50,6 +50,9 @@ pub async fn run(args: &cli::Status, environment: &Environment, report: &Reporte
         .extend(archive::overdue(&generations, wanted, session.now).map(|why| format!("archive: {why}")));
     let archive = standing(&session, &generations, environment, report);
     complaints.extend(archive.unopened.iter().map(|why| format!("archive: it does not open: {why}")));
+    complaints.extend(
+        archive::booted::overdue(&generations, wanted, session.now).map(|why| format!("archive: {why}")),
+    );
     let mut text = table(session.cluster(), &health, &complaints);
     if let Some(newest) = newest {
         text.push_str(&format!(
@@ -64,6 +67,9 @@ pub async fn run(args: &cli::Status, environment: &Environment, report: &Reporte
     }
     for note in &notes {
         let _ = writeln!(text, "archive: {note}");
+    }
+    if let Some(words) = archive::booted::newest_in_words(&generations, session.now) {
+        let _ = writeln!(text, "{words}");
     }
     let newest = newest.map(|newest| archive::value(newest, session.now));
     report.result(

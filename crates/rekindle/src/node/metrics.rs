@@ -84,7 +84,12 @@ pub fn text(generations: &Generations, debts: usize, minority: usize, now: Offse
 }
 
 fn taken(one: &Generation) -> i64 {
-    unix(&one.public.created).unwrap_or(0)
+    created(one).map_or(0, OffsetDateTime::unix_timestamp)
+}
+
+/// When it was taken, by the clock of the node.
+pub(super) fn created(one: &Generation) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(&one.public.created, &Rfc3339).ok()
 }
 
 fn unix(text: &str) -> Option<i64> {

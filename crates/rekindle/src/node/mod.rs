@@ -2,6 +2,7 @@
 //! the archive says so, `capture` takes a snapshot and encrypts it, `upload` publishes it. Each sees only what it needs; none has a key that opens anything.
 
 mod certificates;
+mod daily;
 mod exposition;
 mod fence;
 mod laid;
@@ -52,6 +53,8 @@ struct Tried {
     seconds: u64,
     figures: BTreeMap<String, String>,
     doubts: Vec<String>,
+    /// Where it was booted by its own Kubernetes.
+    booted: Option<daily::Tried>,
 }
 
 /// Runs one of the units' commands.
@@ -92,19 +95,38 @@ async fn capture(report: &Reporter) -> Outcome {
     let manifest = std::fs::read(path).map_err(|error| file_error("cannot be read", path, &error))?;
     let identity = IdentityManifest::read(&manifest, &settings.root()?).map_err(|error| failure(&error))?;
     let created = now.format(&Rfc3339).unwrap_or_default();
+    let booted = ask(&hosts, &here, &plan::capture::booted()).await?;
+    let due = daily::Times::read(booted).is_due(now.unix_timestamp());
+    daily::prepare()?;
     let receiving = Receiving {
         address: settings.address,
         identity: &identity,
         spool: Path::new(SPOOL),
         created: &created,
+        keep: due.then_some(daily::SNAPSHOT),
     };
-    let (captured, spooled) = receive::snapshot(&hosts, &here, &receiving).await?;
-    let tried = Tried {
-        when: created,
-        seconds: started.elapsed().as_secs(),
-        figures: receive::figures(&captured),
-        doubts: captured.doubts(&receive::archived_keys(&identity)),
-    };
+    let mut received = receive::snapshot(&hosts, &here, &receiving).await?;
+    let seconds = started.elapsed().as_secs();
+    let doubts = received.captured.doubts(&receive::archived_keys(&identity));
+    let mut booted = None;
+    // What is not proven without is not proven with it.
+    if due && doubts.is_empty() {
+        let (back, tried) = daily::run(&hosts, &here, received, now.unix_timestamp()).await?;
+        received = back;
+        match tried {
+            Ok((tried, words)) => {
+                report.say(words);
+                booted = Some(tried);
+                let said = plan::capture::has_booted(now.unix_timestamp());
+                ask(&hosts, &here, &Ask { script: said, parse: well }).await?;
+            }
+            Err(why) => report.say(format!("not booted by its own Kubernetes: {why}")),
+        }
+    }
+    daily::clear()?;
+    let (captured, spooled) = received.finish()?;
+    let figures = receive::figures(&captured);
+    let tried = Tried { when: created, seconds, figures, doubts, booted };
     open_to_all(Path::new(SPOOL))?;
     write(Path::new(CAPTURED), &serde_json::to_vec(&tried).unwrap_or_default())?;
     let said = plan::capture::taken(now.unix_timestamp());
@@ -116,6 +138,9 @@ async fn capture(report: &Reporter) -> Outcome {
         bytes(spooled.ciphertext),
         duration(started.elapsed())
     ));
+    for warning in captured.warnings() {
+        report.say(format!("warning: {warning}"));
+    }
     for doubt in &tried.doubts {
         report.say(format!("not proven: {doubt}"));
     }
@@ -159,6 +184,7 @@ fn upload(report: &Reporter) -> Outcome {
     missing.tell(report);
     let metrics = metrics::text(&generations, debts.len(), missing.notes.len(), OffsetDateTime::now_utc());
     write(Path::new(METRICS), metrics.as_bytes())?;
+    daily::note(&generations)?;
     Ok(if debts.is_empty() { Exit::Done } else { Exit::Due })
 }
 
@@ -178,20 +204,30 @@ fn publish(
     let published =
         archive.publish_snapshot(Path::new(SPOOL), &key, trust).map_err(|error| failure(&error))?;
     let name = vault::published_name(&published);
-    if tried.doubts.is_empty() {
-        let tried = vault::Tried {
-            level: Level::L3,
-            by: settings.node.clone(),
-            when: tried.when,
-            seconds: tried.seconds,
-            what: tried.figures,
-        };
-        archive.prove(&tried.proof(&published.id), &key, trust).map_err(|error| failure(&error))?;
-        report.say(format!("generation {name}: proven, at {}", published.proven.join(", ")));
-        return Ok(Vec::new());
+    let said = |debt: &String| report.say(format!("debt: {debt}"));
+    if !tried.doubts.is_empty() {
+        let doubts = tried.doubts.into_iter().map(|doubt| format!("{name}: not proven: {doubt}"));
+        return Ok(doubts.inspect(said).collect());
     }
-    let doubts = tried.doubts.into_iter().map(|doubt| format!("{name}: not proven: {doubt}"));
-    Ok(doubts.inspect(|doubt| report.say(format!("debt: {doubt}"))).collect())
+    let prove = |level, seconds, what| {
+        let tried =
+            vault::Tried { level, by: settings.node.clone(), when: tried.when.clone(), seconds, what };
+        archive.prove(&tried.proof(&published.id), &key, trust).map_err(|error| failure(&error))
+    };
+    prove(Level::L3, tried.seconds, tried.figures)?;
+    let (mut level, mut missing) = (Level::L3, Vec::new());
+    if let Some(booted) = tried.booted {
+        if booted.unproven.is_empty() {
+            level = Level::L4;
+            prove(level, booted.seconds, booted.figures)?;
+        }
+        let unproven = booted.unproven.into_iter();
+        missing.extend(
+            unproven.map(|what| format!("{name}: not proven by its own Kubernetes: {what}")).inspect(said),
+        );
+    }
+    report.say(format!("generation {name}: proven ({level}), at {}", published.proven.join(", ")));
+    Ok(missing)
 }
 
 /// What systemd hands to a unit of its own user.

@@ -137,17 +137,18 @@ impl Vault {
         }
     }
 
-    /// Opens one; etcd's snapshot goes to `to`.
+    /// Opens one; etcd's snapshot goes to `to`, all objects as manifests to `export`, where it has them.
     pub fn open_generation(
         &self,
         id: &ManifestId,
         scratch: &Path,
         to: &mut dyn Write,
+        export: &mut dyn Write,
     ) -> Result<OpenedGeneration, Failure> {
         let identities = self.keys.identities()?;
         let snapshot = self
             .archive
-            .open_snapshot(id, identities, &self.trust, scratch, to)
+            .open_snapshot(id, identities, &self.trust, scratch, to, export)
             .map_err(|error| failure(&error))?;
         let identity = self
             .archive
