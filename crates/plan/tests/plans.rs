@@ -148,6 +148,7 @@ fn timers_are_laid_taken_away_or_left_as_they_are() {
         every: std::time::Duration::from_secs(600),
         settings: ["cp1", "cp2", "cp3"].map(|node| (node.to_owned(), "{}".to_owned())).into(),
         files: BTreeMap::new(),
+        folders: Vec::new(),
     };
     let count = |lines: &[String], what: &str| lines.iter().filter(|line| line.contains(what)).count();
     let laid = of_timers(Some(&with(Some((Digest::of(b"rekindle"), 8)))));

@@ -101,7 +101,7 @@ fn list(generations: &Generations, report: &Reporter) -> Outcome {
     for complaint in &complaints {
         let _ = writeln!(text, "! {complaint}");
     }
-    let notes = Missing::of_newest(&generations, &[]).notes;
+    let notes = Missing::of_newest(generations, &[]).notes;
     for note in &notes {
         let _ = writeln!(text, "{note}");
     }
