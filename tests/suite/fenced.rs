@@ -25,7 +25,7 @@ fn a_claim_in_the_archive_stops_a_cluster_and_nothing_else_does() {
         let lab = Fenced::build(program);
         let pods = lab.cluster.must("w1", ON_THE_WORKER);
         assert!(pods.lines().count() >= 2, "{pods}");
-        let acts: [(&str, fn(&Fenced)); 4] = [
+        let acts: [(&str, Act); 4] = [
             ("nothing else stops it", Fenced::nothing_else_stops_it),
             ("the claim", Fenced::the_claim_is_asked_for_and_taken_over),
             ("each stops", Fenced::each_control_plane_stops_when_it_reads_that),
@@ -40,6 +40,8 @@ fn a_claim_in_the_archive_stops_a_cluster_and_nothing_else_does() {
         lab.it_is_not_brought_back();
     });
 }
+
+type Act = fn(&Fenced);
 
 struct Fenced {
     cluster: LabCluster,
