@@ -25,7 +25,6 @@ fn a_claim_in_the_archive_stops_a_cluster_and_nothing_else_does() {
         let lab = Fenced::build(program);
         let pods = lab.cluster.must("w1", ON_THE_WORKER);
         assert!(pods.lines().count() >= 2, "{pods}");
-        type Act = fn(&Fenced);
         let acts: [(&str, Act); 4] = [
             ("nothing else stops it", Fenced::nothing_else_stops_it),
             ("the claim", Fenced::the_claim_is_asked_for_and_taken_over),
@@ -41,6 +40,8 @@ fn a_claim_in_the_archive_stops_a_cluster_and_nothing_else_does() {
         lab.it_is_not_brought_back();
     });
 }
+
+type Act = fn(&Fenced);
 
 struct Fenced {
     cluster: LabCluster,
