@@ -31,20 +31,21 @@ pub async fn run(args: &cli::Status, environment: &Environment, report: &Reporte
     let mut complaints = health.complaints(session.cluster());
     complaints.extend(fenced(&session));
     complaints.extend(session.absent.iter().map(|(host, why)| format!("{host}: {why}")));
-    let mut notes = Vec::new();
-    if let Some(remembered) = &session.remembered {
-        if session.cluster().archive.payload {
-            let debts = remembered.payload_debts();
-            complaints.extend(debts.into_iter().map(|debt| format!("archive: {debt}")));
-        }
-        let lacking = session.vault.lacking(remembered);
-        complaints.extend(lacking.debts.into_iter().map(|debt| format!("archive: {debt}")));
-        notes.extend(lacking.notes);
+    if let Some(remembered) = session.remembered.as_ref().filter(|_| session.cluster().archive.payload) {
+        let debts = remembered.payload_debts();
+        complaints.extend(debts.into_iter().map(|debt| format!("archive: {debt}")));
     }
+    let lacking = session.remembered.as_ref().map(|remembered| session.vault.lacking(remembered));
     let generations = session.vault.generations()?;
-    notes.extend(Missing::of_newest(&generations, &[]).notes);
+    let missing = lacking.unwrap_or_default().and(Missing::of_newest(&generations, &[]));
+    for why in missing.debts.into_iter().chain(archive::complaints(&generations)) {
+        let line = format!("archive: {why}");
+        if !complaints.contains(&line) {
+            complaints.push(line);
+        }
+    }
+    let notes = missing.notes;
     let newest = generations.newest_counting();
-    complaints.extend(archive::complaints(&generations).into_iter().map(|why| format!("archive: {why}")));
     let wanted = &session.cluster().archive;
     complaints
         .extend(archive::overdue(&generations, wanted, session.now).map(|why| format!("archive: {why}")));

@@ -305,11 +305,7 @@ impl Ready {
         report: &Reporter,
     ) -> Result<Missing, Failure> {
         let vault = &self.session.vault;
-        let (of_set, of_newest) = (vault.sealed(sealed), vault.bring(&self.bundle, environment, report)?);
-        Ok(Missing {
-            debts: [of_set.debts, of_newest.debts].concat(),
-            notes: [of_set.notes, of_newest.notes].concat(),
-        })
+        Ok(vault.sealed(sealed).and(vault.bring(&self.bundle, environment, report)?))
     }
 
     fn unchanged(&self, sealed: &Sealed, end: &Unchanged, started: Instant, report: &Reporter) -> Exit {

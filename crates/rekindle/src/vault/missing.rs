@@ -38,9 +38,22 @@ impl Missing {
 
     /// Of the newest generation that was proven.
     pub fn of_newest(generations: &Generations, whys: &[Unread]) -> Self {
-        let Some(newest) = generations.newest_proven() else { return Self::default() };
+        let Some(newest) = generations.newest_proven() else {
+            // Whether there is one is what a place that is away may know.
+            let debts = generations.unread.iter().map(|unread| format!("{}: {}", unread.at, unread.why));
+            return Self { debts: debts.collect(), notes: Vec::new() };
+        };
         let whys: Vec<Unread> = whys.iter().chain(&generations.unread).cloned().collect();
         Self::of(&generations.copies(newest), &whys, "the newest generation")
+    }
+
+    /// Both, each line once: a place that is away lacks all for one reason.
+    pub fn and(self, other: Self) -> Self {
+        let once = |one: Vec<String>, other: Vec<String>| {
+            let new: Vec<String> = other.into_iter().filter(|line| !one.contains(line)).collect();
+            [one, new].concat()
+        };
+        Self { debts: once(self.debts, other.debts), notes: once(self.notes, other.notes) }
     }
 
     /// Says the debts and the notes.
