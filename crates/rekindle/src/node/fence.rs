@@ -7,6 +7,7 @@ use super::{CLAIMS, member, settings, this_node};
 use crate::failure::{Exit, Failure, Outcome, file_error};
 use crate::report::Reporter;
 use archive::{Claim, RootPublic, fencing};
+use engine::Pipe;
 use plan::Fencing;
 use settings::Settings;
 use std::fs::File;
@@ -28,8 +29,13 @@ pub async fn run(report: &Reporter) -> Outcome {
     report.say(format!("etcd cluster {own}: fenced by {}", by.words()));
     let (hosts, here) = this_node(&settings).await;
     // Said as it is done: what comes last may take this unit's own trigger away.
-    let mut said = Vec::new();
-    let mut say = |_, bytes: &[u8]| {
+    let (mut said, mut errors) = (Vec::new(), Vec::new());
+    let mut say = |pipe, bytes: &[u8]| {
+        // Tools warn there of all kinds of things; it is told where something failed.
+        if pipe == Pipe::Err {
+            errors.extend_from_slice(bytes);
+            return ControlFlow::Continue(());
+        }
         said.extend_from_slice(bytes);
         while let Some(end) = said.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = said.drain(..=end).collect();
@@ -40,11 +46,14 @@ pub async fn run(report: &Reporter) -> Outcome {
     let status = engine::stream(&hosts, &here, &plan::fence(&by), None, &mut say).await;
     match status.map_err(|error| Failure::because(&error).exit(Exit::Unknown))? {
         0 => Ok(Exit::Done),
-        status => Err(Failure::refused(format!(
-            "this control plane is not stopped: the script ended with {status}"
-        ))
-        .exit(Exit::Partly)
-        .hint("the next run goes on; by hand: `systemctl disable --now kubelet`")),
+        status => {
+            let errors = String::from_utf8_lossy(&errors);
+            let last = errors.trim_end().lines().last().unwrap_or("it said nothing");
+            let what = format!("this control plane is not stopped: the script ended with {status}: {last}");
+            Err(Failure::refused(what)
+                .exit(Exit::Partly)
+                .hint("the next run goes on; by hand: `systemctl disable --now kubelet`"))
+        }
     }
 }
 
