@@ -31,6 +31,8 @@ mod host_traces;
 #[cfg(test)]
 mod interrupted;
 #[cfg(test)]
+mod killed;
+#[cfg(test)]
 mod kit;
 #[cfg(test)]
 mod kubectl;

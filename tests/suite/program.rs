@@ -190,6 +190,15 @@ impl Run {
         Some(Ended { code, stdout, stderr })
     }
 
+    /// Runs it and kills it (SIGKILL) after so long; tells whether it lived that long.
+    pub fn kill_after(mut self, after: std::time::Duration) -> bool {
+        let mut child = self.command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(after);
+        let lives = child.try_wait().unwrap().is_none();
+        end(child);
+        lives
+    }
+
     /// Runs it and kills it (SIGKILL) as soon as `holds`; tells whether it lived that long.
     pub fn kill_once(mut self, holds: impl Fn() -> bool) -> bool {
         let mut child = self.command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

@@ -94,6 +94,11 @@ impl Site {
 
     /// Publishes one, proven by the node.
     pub fn generation(&self, revision: u64) {
+        self.generation_of(revision, STAMP.created);
+    }
+
+    /// The same, taken at another time.
+    pub fn generation_of(&self, revision: u64, created: &str) {
         let (archive, key) = (self.archive(), self.key());
         let manifest = archive.identity_manifest(&self.trust()).unwrap();
         let identity = IdentityManifest::read(&manifest, &key.public().unwrap()).unwrap();
@@ -105,13 +110,13 @@ impl Site {
             revision,
             etcd_cluster: "cdf818194e3a8c32",
             node: "cp1",
-            created: STAMP.created,
+            created,
             rekindle: STAMP.rekindle,
             facts: &BTreeMap::new(),
         };
         spool.finish(&capture).unwrap();
         let id = archive.publish_snapshot(&to, &key, &self.trust()).unwrap().id;
-        let (by, run, when) = ("cp1".into(), "l3".into(), STAMP.created.into());
+        let (by, run, when) = ("cp1".into(), "l3".into(), created.into());
         let proof =
             Proof { by, level: Level::L3, manifest: id, run, seconds: 1, what: BTreeMap::new(), when };
         archive.prove(&proof, &key, &self.trust()).unwrap();
