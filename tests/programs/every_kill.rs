@@ -5,16 +5,24 @@
 
 #![cfg(test)]
 
+#[path = "../suite/bucket.rs"]
+mod bucket;
 #[path = "../suite/faults/mod.rs"]
 #[allow(dead_code, reason = "the suite uses the rest")]
 mod faults;
+#[path = "../suite/killed.rs"]
+mod killed;
 #[path = "../suite/lab_cluster.rs"]
 #[allow(dead_code, reason = "the suite uses the rest")]
 mod lab_cluster;
 #[path = "../suite/program.rs"]
 #[allow(dead_code, reason = "the suite uses the rest")]
 mod program;
+#[path = "../suite/sealed_site.rs"]
+#[allow(dead_code, reason = "the suite uses the rest")]
+mod sealed_site;
 
+use bucket::{Bucket, KEYS};
 use faults::site::{NODES, Site};
 use lab_cluster::LabCluster;
 use program::with_labs;
@@ -134,5 +142,20 @@ fn cut_off() {
         site.assert_whole();
         site.assert_canary_lives();
         site.unlink(link);
+    });
+}
+
+/// A snapshot of an operator's, and a control plane's own run: 25 kills each.
+#[test]
+fn snapshots() {
+    with_labs(|program| {
+        let cluster = LabCluster::machines(program, "killed", &["--control-planes", "1"], &[]);
+        let gateway = cluster.address("cp1").rsplit_once('.').map(|(net, _)| format!("{net}.1")).unwrap();
+        let bucket = Bucket::start(gateway.parse().unwrap(), 9001);
+        std::fs::write(cluster.lab.dir().join("s3.ini"), KEYS).unwrap();
+        let to = format!("to = [\"./archive\", {}]\nevery = \"24h\"", bucket.destination("prod", "s3.ini"));
+        cluster.edit(|text| text.replace("to = \"./archive\"", &to));
+        cluster.run("up").expect(0);
+        killed::snapshots_at(&cluster, 25);
     });
 }

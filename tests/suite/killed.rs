@@ -105,9 +105,17 @@ fn count(folder: &Path) -> usize {
     std::fs::read_dir(folder).unwrap().count()
 }
 
+/// A control plane's run, as if the timer had come round, with nobody having been there.
+pub fn again() -> String {
+    "tls=/etc/kubernetes/pki/etcd; etcdctl --endpoints=https://127.0.0.1:2379 --cacert=$tls/ca.crt --cert=$tls/healthcheck-client.crt \
+     --key=$tls/healthcheck-client.key del rekindle/snapshot/last >/dev/null && systemctl start rekindle-upload"
+        .into()
+}
+
 /// Snapshots of a running cluster with a bucket that nodes write: an operator's and a node's own are killed at so many
-/// moments each, by SIGKILL of all that runs for them there. `again` lets a node take one.
-pub fn snapshots_at(cluster: &LabCluster, moments: u32, again: &str) {
+/// moments each, by SIGKILL of all that runs for them there.
+pub fn snapshots_at(cluster: &LabCluster, moments: u32) {
+    let again = &again();
     let snapshot = || cluster.run("snapshot").arg("--node").arg("cp1");
     let start = Instant::now();
     snapshot().expect(0);

@@ -3,6 +3,7 @@
 
 use crate::bucket::{Bucket, KEYS};
 use crate::daily;
+use crate::killed::{self, again};
 use crate::lab_cluster::LabCluster;
 use serde_json::Value;
 use std::time::Duration;
@@ -87,6 +88,8 @@ pub fn generations_are_sealed_at_several_places(cluster: &LabCluster) {
     cluster.must("cp2", &again());
     assert!(generations(cluster)[0]["revision"].as_u64() > newest["revision"].as_u64());
 
+    killed::snapshots_at(cluster, 3);
+
     // A key that somebody changed on one node: the snapshot is there, and not proven.
     cluster.must("cp2", "cp -a /etc/kubernetes/pki/sa.key /root/sa.key && openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out /etc/kubernetes/pki/sa.key");
     let doubted = cluster.run("snapshot").arg("--node").arg("cp2").expect(5).result();
@@ -131,11 +134,6 @@ fn another_machine_proves_it(cluster: &LabCluster) {
     for file in ["etcd/snapshot.db", "pki/ca.key", "inventory.toml", "nodes.json"] {
         assert!(std::fs::metadata(to.join(file)).unwrap().len() > 0, "{file}");
     }
-}
-
-/// As if the timer had come round, with nobody having been there.
-fn again() -> String {
-    format!("{ETCDCTL} del rekindle/snapshot/last >/dev/null && systemctl start rekindle-upload")
 }
 
 fn generations(cluster: &LabCluster) -> Vec<Value> {

@@ -163,8 +163,12 @@ impl Captured {
             )
         }));
         for (name, live) in &self.encryption_keys {
+            // A name that stands for two keys has a number behind it.
+            let mut known = archived.encryption.iter().filter(|(key, _)| {
+                key.strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('@'))
+            });
             match archived.encryption.get(name) {
-                Some(archived) if archived == live => {}
+                _ if known.any(|(_, key)| key == live) => {}
                 Some(_) => doubts.push(format!(
                     "encryption key `{name}` on the node is not the one in the archive: `rekindle up --overwrite` puts the archived one back"
                 )),
