@@ -1,6 +1,8 @@
 //! One binary for every test that crosses crates.
 
 #[cfg(test)]
+mod bad_archive;
+#[cfg(test)]
 mod bad_hosts;
 #[cfg(test)]
 mod bad_input;
@@ -26,6 +28,8 @@ mod fake_node;
 mod faults;
 #[cfg(test)]
 mod fenced;
+#[cfg(test)]
+mod full_disks;
 #[cfg(test)]
 mod host_traces;
 #[cfg(test)]

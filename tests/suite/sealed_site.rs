@@ -99,11 +99,19 @@ impl Site {
 
     /// The same, taken at another time.
     pub fn generation_of(&self, revision: u64, created: &str) {
+        self.publish(revision, created, &format!("what etcd held at {revision}"));
+    }
+
+    /// The same, of another etcd.
+    pub fn generation_with(&self, revision: u64, held: &str) {
+        self.publish(revision, STAMP.created, held);
+    }
+
+    fn publish(&self, revision: u64, created: &str, held: &str) {
         let (archive, key) = (self.archive(), self.key());
         let manifest = archive.identity_manifest(&self.trust()).unwrap();
         let identity = IdentityManifest::read(&manifest, &key.public().unwrap()).unwrap();
         let to = self.path(&format!("spool-{revision}"));
-        let held = format!("what etcd held at {revision}");
         let mut spool = Spool::begin(&identity, &to).unwrap();
         spool.add(SNAPSHOT_ENTRY, &mut held.as_bytes()).unwrap();
         let capture = Capture {

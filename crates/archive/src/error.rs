@@ -341,7 +341,7 @@ impl Error {
                 "write the right one as `trust` under [archive]: the kit and the first `up` name it".into()
             }
             Self::NotDelegated { .. } => {
-                "run `rekindle archive seal`: it gives each control plane a key of the newest epoch".into()
+                "run `rekindle up`: it gives each control plane a key of the newest epoch".into()
             }
             Self::Occupied { .. } => {
                 "another command made it at the same time: run the command again, it goes on with that one".into()

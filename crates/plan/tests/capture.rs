@@ -2,7 +2,7 @@
 
 #![cfg(test)]
 
-use plan::capture::{ArchivedKeys, Captured};
+use plan::capture::{ArchivedKeys, Captured, Origin};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -36,6 +36,8 @@ const STUBS: &[(&str, &str)] = &[
 *unix://client:1*--count-only*) cat "$PLAY/count" ;;
 *unix://client:1*hashkv*) cat "$PLAY/scratch-hash" ;;
 *unix://client:1*kube-system*) cat "$PLAY/namespace" ;;
+*unix://client:1*"endpoint status"*) cat "$PLAY/status" ;;
+*unix://client:1*"snapshot save kept"*) printf snapshot >kept ;;
 *"endpoint status --cluster"*) cat "$PLAY/status-cluster" ;;
 *"endpoint status"*) cat "$PLAY/status" ;;
 *"alarm list"*) cat "$PLAY/alarms" ;;
@@ -61,6 +63,10 @@ esac"#,
 
 /// What the script says in a play where these files differ, and whether the snapshot came out.
 fn play(changes: &[(&str, &str)]) -> (String, bool) {
+    play_of(Origin::Member, changes)
+}
+
+fn play_of(origin: Origin, changes: &[(&str, &str)]) -> (String, bool) {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     for name in ["bin", "play", "kubernetes/manifests"] {
@@ -76,7 +82,10 @@ fn play(changes: &[(&str, &str)]) -> (String, bool) {
     }
     std::fs::write(at("kubernetes/manifests/etcd.yaml"), "kind: Pod\n").unwrap();
     let path = |path: &Path| path.to_str().unwrap().to_owned();
-    let script = plan::capture::capture("10.0.0.11".parse().unwrap(), None).text();
+    let script = plan::capture::capture("10.0.0.11".parse().unwrap(), origin, None).text();
+    std::fs::create_dir_all(at("etcd/member/snap")).unwrap();
+    std::fs::write(at("etcd/member/snap/db"), "raw").unwrap();
+    let script = script.replace("/var/lib/etcd", &path(&at("etcd")));
     let script = script.replace("/var/lib/rekindle", &path(&at("state")));
     let script = script.replace("/etc/kubernetes", &path(&at("kubernetes")));
     let bin = format!("{}:{}", path(&at("bin")), std::env::var("PATH").unwrap());
@@ -107,6 +116,20 @@ fn a_good_member_gives_a_proven_snapshot() {
     assert!(!said.contains("MDEyMw"), "the key itself is not said");
     assert_eq!(captured.files["node/manifests/etcd.yaml"], b"kind: Pod\n");
     assert_eq!(captured.doubts(&keys()), Vec::<String>::new());
+}
+
+/// Nothing of the cluster's own etcd is asked: it may be gone. An etcd that dies on the copy is named.
+#[test]
+fn a_disk_gives_a_snapshot_that_never_counts() {
+    let gone = [("status-cluster", ""), ("hash-1", ""), ("hash-2", ""), ("alarms", "")];
+    let (said, came) = play_of(Origin::Disk, &gone);
+    let captured = Captured::read(&said).unwrap();
+    assert!(came && captured.from_disk, "{said}");
+    assert_eq!((captured.revision, captured.keys, captured.live.len()), (770, 411, 0));
+    assert_eq!(captured.doubts(&keys()), ["it is what one node's disk has: no quorum confirms it"]);
+    let (said, came) = play_of(Origin::Disk, &[("etcd", "echo torn; exit 2\n"), ("count", "")]);
+    let refused = Captured::read(&said).unwrap_err().0;
+    assert!(refused.contains("etcd does not start on the copied-disk: torn") && !came, "{said}");
 }
 
 /// reliability: E4, E5, E6, E9, E12, a disk that is full, a snapshot that is none.

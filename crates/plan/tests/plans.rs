@@ -243,7 +243,10 @@ fn scripts_are_posix_and_clean() {
         .collect();
     scripts.push(("survey".into(), plan::ask::survey::survey().script));
     scripts.push(("health".into(), plan::ask::health::health(&cluster("stacked-3.toml")).script));
-    scripts.push(("capture".into(), plan::capture::capture("10.0.0.11".parse().unwrap(), None)));
+    scripts.push((
+        "capture".into(),
+        plan::capture::capture("10.0.0.11".parse().unwrap(), plan::capture::Origin::Disk, None),
+    ));
     scripts.push(("last".into(), plan::capture::last().script));
     scripts.push(("taken".into(), plan::capture::taken(1_700_000_000)));
     // One holds the other as a value, which the linter takes for a mistake.

@@ -82,7 +82,8 @@ pub enum Command {
     /// Seal a snapshot of etcd now: taken and proven on a control plane, published at every destination.
     #[command(after_help = "Examples:
   rekindle snapshot -i prod.toml
-  rekindle snapshot -i prod.toml --node cp2")]
+  rekindle snapshot -i prod.toml --node cp2
+  rekindle snapshot -i prod.toml --from-disk cp3   no quorum is left, and its disk is there")]
     Snapshot(Snapshot),
     /// What the archive holds, and how to get it out.
     #[command(subcommand)]

@@ -3,7 +3,7 @@
 use crate::failure::{Exit, Failure};
 use archive::{Capture, IdentityManifest, SNAPSHOT_ENTRY, Secret, Spool, Spooled};
 use engine::{Hosts, Pipe};
-use plan::capture::{ArchivedKeys, Captured};
+use plan::capture::{ArchivedKeys, Captured, Origin};
 use std::collections::BTreeMap;
 use std::io::{PipeWriter, Read, Write};
 use std::net::IpAddr;
@@ -31,6 +31,8 @@ pub struct Receiving<'a> {
     pub created: &'a str,
     /// Where the snapshot is to stay on the node.
     pub keep: Option<&'a str>,
+    /// What it is taken from.
+    pub origin: Origin,
 }
 
 /// A snapshot that was taken and is encrypted; more can be added to it.
@@ -70,7 +72,7 @@ impl Received {
 /// Why there is none: the node's reason, a lost connection, a full disk.
 pub async fn snapshot(hosts: &Hosts, on: &HostId, receiving: &Receiving<'_>) -> Result<Received, Failure> {
     let mut arriving = Arriving::new(on, receiving);
-    let script = plan::capture::capture(receiving.address, receiving.keep);
+    let script = plan::capture::capture(receiving.address, receiving.origin, receiving.keep);
     let mut take = |pipe, bytes: &[u8]| arriving.take(pipe, bytes);
     let streamed = engine::stream(hosts, on, &script, None, &mut take);
     let status = tokio::time::timeout(WITHIN, streamed).await;

@@ -2,7 +2,7 @@
 # A snapshot of etcd, taken through this node's own member and proven before anything else is done with it:
 # restored in scratch, an etcd booted on it, its hash compared with that of every member. The snapshot goes to
 # standard output, what is known of it to standard error, one "key value" a line. Set: CLIENT (address and client port
-# of this node's), KEEP (where the snapshot is to stay, or nothing).
+# of this node's), FROM (member; or disk, where there is no quorum), KEEP (where the snapshot is to stay, or nothing).
 umask 077
 PATH=$PATH:/usr/local/bin:/usr/sbin:/sbin
 tls=/etc/kubernetes/pki/etcd
@@ -31,18 +31,64 @@ etcd=
 trap 'exit 143' HUP INT TERM
 trap '[ -z "$etcd" ] || kill -9 "$etcd" 2>/dev/null || :; cd /; rm -rf "$work"' EXIT
 
-own=$(ctl endpoint status -w fields 2>&1) || refuse "etcd does not answer on this node: $(printf '%s' "$own" | tail -n 1)"
 field() { printf '%s\n' "$own" | sed -n "s/^\"$1\" : //p" | tail -n 1; }
-[ "$(field IsLearner)" = false ] || refuse "this node's member is a learner"
-size=$(field DBSize)
-# The snapshot, its restored copy, and the log of the etcd that is booted on it (64 MB at once).
-free=$(($(df -Pk . | { read -r _; read -r _ _ _ free _; echo "$free"; }) * 1024))
-need=$((size * 5 / 2 + 150000000))
-[ "$free" -ge "$need" ] || refuse "a database of $size bytes needs $need bytes of scratch in /var/lib/rekindle, and $free are free"
-leading=$(ctl endpoint status --cluster -w fields 2>/dev/null | sed -n 's/^"RaftIndex" : //p' | sort -n | tail -n 1)
-[ $((${leading:-0} - $(field RaftAppliedIndex))) -lt 1000 ] || refuse "this node's member lags behind the others"
-ctl alarm list 2>/dev/null | while IFS= read -r alarm; do say alarm "$alarm"; done
-ctl member list 2>/dev/null | while IFS= read -r member; do say member "$member"; done
+# Room for what follows, and for the log of an etcd that is booted (64 MB at once).
+room() {
+	free=$(($(df -Pk . | { read -r _; read -r _ _ _ free _; echo "$free"; }) * 1024))
+	need=$(($1 + 150000000))
+	[ "$free" -ge "$need" ] || refuse "a database of $size bytes needs $need bytes of scratch in /var/lib/rekindle, and $free are free"
+}
+# An etcd of its own on a data directory of this scratch.
+boot() {
+	dir=$1
+	shift
+	etcd --name drill --data-dir "$dir" --unsafe-no-fsync --log-level error --listen-client-urls unix://client:1 \
+		--advertise-client-urls unix://client:1 --listen-peer-urls unix://peer:1 --initial-advertise-peer-urls unix://peer:1 \
+		--initial-cluster drill=unix://peer:1 --initial-cluster-token "drill-$$" "$@" >etcd.log 2>&1 9>&- &
+	etcd=$!
+	echo $etcd >etcd.pid
+	waited=0
+	until count=$(scratch get '' --prefix --count-only -w fields 2>/dev/null | sed -n 's/^"Count" : //p') && [ -n "$count" ]; do
+		waited=$((waited + 1))
+		{ [ $waited -lt 1200 ] && kill -0 $etcd 2>/dev/null; } || refuse "etcd does not start on the $dir: $(tail -n 1 etcd.log)"
+		sleep 0.05
+	done
+}
+unboot() {
+	kill -9 $etcd 2>/dev/null
+	wait $etcd 2>/dev/null || :
+	etcd=
+}
+
+of_member() {
+	own=$(ctl endpoint status -w fields 2>&1) || refuse "etcd does not answer on this node: $(printf '%s' "$own" | tail -n 1)"
+	[ "$(field IsLearner)" = false ] || refuse "this node's member is a learner"
+	size=$(field DBSize)
+	# The snapshot, and its restored copy.
+	room $((size * 5 / 2))
+	leading=$(ctl endpoint status --cluster -w fields 2>/dev/null | sed -n 's/^"RaftIndex" : //p' | sort -n | tail -n 1)
+	[ $((${leading:-0} - $(field RaftAppliedIndex))) -lt 1000 ] || refuse "this node's member lags behind the others"
+	ctl alarm list 2>/dev/null | while IFS= read -r alarm; do say alarm "$alarm"; done
+	ctl member list 2>/dev/null | while IFS= read -r member; do say member "$member"; done
+}
+# What this node's disk has, whether its etcd runs or not: an etcd is booted on a copy, and forgets the other members.
+of_disk() {
+	[ -f /var/lib/etcd/member/snap/db ] || refuse "this node has no data of etcd"
+	size=$(($(du -sk /var/lib/etcd/member | cut -f1) * 1024))
+	room $((size * 7 / 2))
+	mkdir copied-disk
+	cp -r /var/lib/etcd/member copied-disk/ 2>copy.log || refuse "etcd's data cannot be copied: $(tail -n 1 copy.log)"
+	boot copied-disk --force-new-cluster
+	own=$(scratch endpoint status -w fields 2>/dev/null)
+	wait=600s scratch snapshot save kept >save.log 2>&1 || refuse "etcdctl snapshot save: $(tail -n 1 save.log)"
+	unboot
+	rm -rf copied-disk
+	say from disk
+}
+case $FROM in
+disk) of_disk ;;
+*) of_member ;;
+esac
 say cluster "$(printf '%x' "$(field ClusterID)" 2>/dev/null || field ClusterID)"
 say version "$(field Version | tr -d '"')"
 
@@ -50,32 +96,25 @@ say version "$(field Version | tr -d '"')"
 tries=0
 while :; do
 	tries=$((tries + 1))
-	rm -rf db data
-	wait=600s ctl snapshot save db >save.log 2>&1 || refuse "etcdctl snapshot save: $(tail -n 1 save.log)"
+	rm -rf db snapshot
+	if [ "$FROM" = disk ]; then
+		mv kept db
+	else
+		wait=600s ctl snapshot save db >save.log 2>&1 || refuse "etcdctl snapshot save: $(tail -n 1 save.log)"
+	fi
 	status=$(etcdutl snapshot status db -w fields 2>&1) || refuse "etcdutl snapshot status: $(printf '%s' "$status" | tail -n 1)"
 	revision=$(printf '%s\n' "$status" | sed -n 's/^"Revision" : //p')
-	etcdutl snapshot restore db --data-dir data --name drill --initial-cluster drill=unix://peer:1 --initial-advertise-peer-urls unix://peer:1 \
+	etcdutl snapshot restore db --data-dir snapshot --name drill --initial-cluster drill=unix://peer:1 --initial-advertise-peer-urls unix://peer:1 \
 		--initial-cluster-token "drill-$$" >restore.log 2>&1 || refuse "etcdutl snapshot restore: $(tail -n 1 restore.log)"
-	etcd --name drill --data-dir data --unsafe-no-fsync --log-level error --listen-client-urls unix://client:1 \
-		--advertise-client-urls unix://client:1 --listen-peer-urls unix://peer:1 --initial-advertise-peer-urls unix://peer:1 \
-		--initial-cluster drill=unix://peer:1 --initial-cluster-token "drill-$$" >etcd.log 2>&1 9>&- &
-	etcd=$!
-	echo $etcd >etcd.pid
-	waited=0
-	until count=$(scratch get '' --prefix --count-only -w fields 2>/dev/null | sed -n 's/^"Count" : //p') && [ -n "$count" ]; do
-		waited=$((waited + 1))
-		{ [ $waited -lt 1200 ] && kill -0 $etcd 2>/dev/null; } || refuse "etcd does not start on the snapshot: $(tail -n 1 etcd.log)"
-		sleep 0.05
-	done
+	boot snapshot
 	proven=$(wait=120s scratch endpoint hashkv --rev "$revision" -w json 2>/dev/null | hashes | cut -d' ' -f2-)
-	live=$(wait=120s ctl endpoint hashkv --cluster --rev "$revision" -w json 2>/dev/null | hashes)
+	live=
+	[ "$FROM" = disk ] || live=$(wait=120s ctl endpoint hashkv --cluster --rev "$revision" -w json 2>/dev/null | hashes)
 	name=$(scratch get /registry/namespaces/kube-system --keys-only 2>/dev/null | head -n 1)
-	kill -9 $etcd 2>/dev/null
-	wait $etcd 2>/dev/null || :
-	etcd=
+	unboot
 	[ -n "$proven" ] || refuse "the etcd that was booted on the snapshot tells no hash"
 	mine=$(printf '%s\n' "$live" | grep -F "://$CLIENT " | cut -d' ' -f2-)
-	if [ "${mine#* }" = "${proven#* }" ] || [ $tries -ge 4 ]; then break; fi
+	if [ "$FROM" = disk ] || [ "${mine#* }" = "${proven#* }" ] || [ $tries -ge 4 ]; then break; fi
 done
 [ "$name" = /registry/namespaces/kube-system ] || refuse "the snapshot holds no namespace kube-system"
 say revision "$revision"

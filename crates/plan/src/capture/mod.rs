@@ -28,6 +28,8 @@ pub struct Captured {
     pub members: Vec<String>,
     /// etcd's alarms.
     pub alarms: Vec<String>,
+    /// Whether it was taken from the node's disk, and not from a member with a quorum.
+    pub from_disk: bool,
     /// In bytes.
     pub size: u64,
     /// Public keys of the CAs and the service accounts as they lie on the node: name → sha256 of the
@@ -43,12 +45,30 @@ pub struct Captured {
     pub nodes: BTreeMap<String, String>,
 }
 
+/// What a snapshot is taken from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// The node's etcd member, which has a quorum behind it.
+    #[default]
+    Member,
+    /// The node's disk, whether its etcd runs or not: the way out where there is no quorum. Nobody confirms what it
+    /// holds, so it never counts.
+    Disk,
+}
+
 /// The script, for the node with this address, which has an etcd member. The snapshot comes on its standard output;
 /// its standard error is for [`Captured::read`]. With `keep`, the snapshot stays on the node under that path.
-pub fn capture(address: IpAddr, keep: Option<&str>) -> Script {
+pub fn capture(address: IpAddr, origin: Origin, keep: Option<&str>) -> Script {
     let client = host_port(&address.to_string(), 2379);
     Script::new(format!("set -eu\n{}", include_str!("capture.sh")))
         .set("CLIENT", &client)
+        .set(
+            "FROM",
+            match origin {
+                Origin::Member => "member",
+                Origin::Disk => "disk",
+            },
+        )
         .set("KEEP", keep.unwrap_or_default())
 }
 
@@ -95,6 +115,7 @@ impl Captured {
             let pair = || value.split_once(' ').map(|(one, rest)| (one.to_owned(), rest.to_owned()));
             match key {
                 "refused" => return Err(Unreadable(value.to_owned())),
+                "from" => captured.from_disk = value == "disk",
                 "cluster" => captured.cluster = value.into(),
                 "version" => captured.version = value.into(),
                 "revision" => captured.revision = number(key, value)?,
@@ -137,7 +158,9 @@ impl Captured {
     /// identity set says that it is going to name.
     pub fn doubts(&self, archived: &ArchivedKeys) -> Vec<String> {
         let mut doubts = Vec::new();
-        if self.compared().next().is_none() {
+        if self.from_disk {
+            doubts.push("it is what one node's disk has: no quorum confirms it".into());
+        } else if self.compared().next().is_none() {
             doubts.push("no member told its hash at this revision, so nothing was compared".into());
         }
         for (member, _) in self.compared().filter(|(_, hash)| *hash != self.hash) {

@@ -13,6 +13,9 @@ pub struct Snapshot {
     /// The control plane on which it is taken, instead of the first that can.
     #[arg(long, value_name = "NODE")]
     pub node: Option<String>,
+    /// Seal what this node's disk has of etcd, where there is no quorum. It never counts, since nobody confirms it.
+    #[arg(long, value_name = "NODE", conflicts_with = "node")]
+    pub from_disk: Option<String>,
 }
 
 /// What opens an archive; no node is asked.

@@ -10,7 +10,7 @@ use crate::session::Session;
 use crate::vault::{Missing, Signing, Tried, published_name};
 use archive::{Level, Published, Spooled};
 use inventory::Node;
-use plan::capture::Captured;
+use plan::capture::{Captured, Origin};
 use serde_json::json;
 use std::time::Instant;
 use step::HostId;
@@ -25,8 +25,11 @@ pub async fn run(args: &cli::Snapshot, environment: &Environment, report: &Repor
         Failure::refused("there is no archive yet").hint("`rekindle up` builds the cluster and seals it")
     })?;
     let signing = session.vault.signing(&remembered.bundle)?;
-    let node = choose(&session, args.node.as_deref())?;
-    let made = take(&session, &signing, node, environment, report).await?;
+    let from = match &args.from_disk {
+        Some(name) => (choose(&session, Some(name))?, Origin::Disk),
+        None => (choose(&session, args.node.as_deref())?, Origin::Member),
+    };
+    let made = take(&session, &signing, from, environment, report).await?;
     let generations = session.vault.generations_of(&signing)?;
     session.vault.open_in_passing(&generations, &remembered.bundle, environment, report);
     let mut value = made.value();
@@ -52,7 +55,7 @@ pub struct Made {
 pub async fn take(
     session: &Session,
     signing: &Signing,
-    node: &Node,
+    (node, origin): (&Node, Origin),
     environment: &Environment,
     report: &Reporter,
 ) -> Result<Made, Failure> {
@@ -60,13 +63,17 @@ pub async fn take(
     let created = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
     let identity = &signing.identity;
     let spool = scratch.path().join("spool");
+    let from = match origin {
+        Origin::Member => "etcd",
+        Origin::Disk => "what its disk has of etcd",
+    };
     report.say(format!(
-        "{}: snapshot of etcd: taken, restored and booted there, then encrypted here",
+        "{}: snapshot of {from}: taken, restored and booted there, then encrypted here",
         node.name
     ));
     let on = HostId::new(&node.name);
     let receiving =
-        Receiving { address: node.address, identity, spool: &spool, created: &created, keep: None };
+        Receiving { address: node.address, identity, spool: &spool, created: &created, keep: None, origin };
     let begun = Instant::now();
     let (captured, spooled) = receive::snapshot(&session.hosts, &on, &receiving).await?.finish()?;
     for warning in captured.warnings() {
@@ -108,7 +115,7 @@ fn choose<'s>(session: &'s Session, named: Option<&str>) -> Result<&'s Node, Fai
         session.with_absent(
             Failure::refused("no etcd member answers with a quorum behind it")
                 .exit(Exit::Unknown)
-                .hint("`rekindle status` shows the members"),
+                .hint("`--from-disk NODE` seals what a node's disk has; it counts for nothing, since nobody confirms it"),
         )
     })
 }

@@ -104,6 +104,7 @@ async fn capture(report: &Reporter) -> Outcome {
         spool: Path::new(SPOOL),
         created: &created,
         keep: due.then_some(daily::SNAPSHOT),
+        origin: plan::capture::Origin::Member,
     };
     let mut received = receive::snapshot(&hosts, &here, &receiving).await?;
     let seconds = started.elapsed().as_secs();

@@ -6,6 +6,7 @@ use crate::commands::snapshot::{self, Made};
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure};
 use crate::report::Reporter;
+use plan::capture::Origin;
 
 /// Makes a generation, from one member after the other until one is proven; else the best that there was. `None` where
 /// nothing is to be lost yet: the run that made the cluster never came to its first generation.
@@ -21,8 +22,13 @@ pub async fn generation(
     let signing = session.vault.signing(&ready.bundle)?;
     let mut unproven = None;
     let mut refusals = Vec::new();
-    for node in snapshot::members(session) {
-        match snapshot::take(session, &signing, node, environment, report).await {
+    let members = snapshot::members(session).map(|node| (node, Origin::Member));
+    let disks = snapshot::members(session).map(|node| (node, Origin::Disk));
+    for from in members.chain(disks) {
+        if from.1 == Origin::Disk && unproven.is_some() {
+            break;
+        }
+        match snapshot::take(session, &signing, from, environment, report).await {
             Ok(made) if made.is_proven() => return Ok(Some(made)),
             Ok(made) => unproven = unproven.or(Some(made)),
             Err(failure) => refusals.push(failure.message),

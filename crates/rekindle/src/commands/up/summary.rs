@@ -141,7 +141,9 @@ pub async fn first_generation(
         session.vault.open_in_passing(&generations, &ready.bundle, environment, report);
         return Ok(None);
     }
-    snapshot::take(session, &signing, node, environment, report).await.map(Some)
+    snapshot::take(session, &signing, (node, plan::capture::Origin::Member), environment, report)
+        .await
+        .map(Some)
 }
 
 fn failed(ready: &Ready, done: &Report) -> Option<Failure> {
