@@ -316,6 +316,10 @@ impl Stage {
         let asked =
             ["get", "configmap", "while-down", "-oname"].iter().fold(at.arg(name).arg("--"), Run::arg);
         assert_eq!(asked.expect(0).stdout, "configmap/while-down\n");
+        let drill =
+            self.cluster.program.run(&["drill", "--output", "json", "-i"]).arg(&self.cluster.inventory);
+        let drilled = drill.arg(name).expect(5).result();
+        assert!(drilled.to_string().contains("no quorum confirms it"), "{drilled}");
     }
 
     fn one_emptied_disk_comes_back_as_a_learner(&self) {

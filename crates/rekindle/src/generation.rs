@@ -5,6 +5,7 @@ use crate::cli;
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, file_error};
 use crate::payload::{Obtained, obtain_wanted};
+use crate::receive;
 use crate::report::Reporter;
 use crate::vault::{Origin, Remembered, Tried, Vault, generation_name};
 use artifacts::{Arch, Images, ProgramName, Wanted};
@@ -12,6 +13,7 @@ use engine::{Hosts, Options, Pipe, Target};
 use inventory::Cluster;
 use pki::SystemEntropy;
 use plan::drill::{Drill, Programs, Purpose};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use step::HostId;
@@ -82,7 +84,12 @@ impl Generation {
 
     /// HashKV and compact revision of the living members when it was taken, where the archive says so.
     pub fn hash(&self) -> Option<&str> {
-        self.archived.as_ref()?.hash.as_deref()
+        self.archived.as_ref()?.facts.get("hash").map(String::as_str)
+    }
+
+    /// Why it proves nothing, as whoever took it saw it.
+    pub fn doubts(&self) -> Vec<String> {
+        self.archived.as_ref().map(|archived| receive::doubts(&archived.facts)).unwrap_or_default()
     }
 
     /// Notes in the archive what was proven of it, where it came from there.
@@ -142,8 +149,8 @@ fn possible(environment: &Environment) -> Result<(), Failure> {
 struct Archived {
     id: archive::ManifestId,
     name: String,
-    /// HashKV and compact revision of the living members when it was taken.
-    hash: Option<String>,
+    /// What was noted of it when it was taken.
+    facts: BTreeMap<String, String>,
     /// The snapshot lies here for as long as it is needed.
     _folder: tempfile::TempDir,
 }
@@ -177,8 +184,8 @@ fn take(
     let opened = vault.open_generation(&chosen.id, folder.path(), &mut file, &mut std::io::sink())?;
     file.sync_all().map_err(failed)?;
     vault.note_opened(chosen, &opened.identity.bundle, environment, report);
-    let hash = opened.snapshot.facts.get("hash").cloned();
-    let archived = Archived { id: chosen.id, name: generation_name(chosen), hash, _folder: folder };
+    let facts = opened.snapshot.facts;
+    let archived = Archived { id: chosen.id, name: generation_name(chosen), facts, _folder: folder };
     Ok(Taken { remembered: opened.identity, snapshot: path, archived: Some(archived) })
 }
 

@@ -39,6 +39,8 @@ pub struct Receiving<'a> {
 pub struct Received {
     /// What the node said of it.
     pub captured: Captured,
+    /// Why it proves nothing, although etcd boots on it; sealed with it.
+    pub doubts: Vec<String>,
     /// Where it lies.
     pub spool: Spool,
     /// The node.
@@ -50,14 +52,14 @@ pub struct Received {
 impl Received {
     /// All is there: what it came to.
     pub fn finish(self) -> Result<(Captured, Spooled), Failure> {
-        let Self { captured, spool, node, created } = self;
+        let Self { captured, doubts, spool, node, created } = self;
         let capture = Capture {
             revision: captured.revision,
             etcd_cluster: &captured.cluster,
             node: &node,
             created: &created,
             rekindle: env!("CARGO_PKG_VERSION"),
-            facts: &facts(&captured),
+            facts: &facts(&captured, &doubts),
         };
         let spooled =
             spool.finish(&capture).map_err(|error| Failure::because(&error).maybe_hint(error.hint()))?;
@@ -86,8 +88,17 @@ fn unknown(message: String) -> Failure {
     Failure::refused(message).exit(Exit::Unknown)
 }
 
+/// What the facts that are doubts begin with.
+const DOUBT: &str = "doubt ";
+
+/// Why a snapshot proves nothing, by the facts that were sealed with it.
+pub fn doubts(facts: &BTreeMap<String, String>) -> Vec<String> {
+    let doubts = facts.iter().filter(|(name, _)| name.starts_with(DOUBT));
+    doubts.map(|(_, doubt)| doubt.clone()).collect()
+}
+
 /// The keys that the archive knows, by name.
-pub fn archived_keys(identity: &IdentityManifest) -> ArchivedKeys {
+fn archived_keys(identity: &IdentityManifest) -> ArchivedKeys {
     let own = |keys: &BTreeMap<String, archive::Digest>| {
         keys.iter().map(|(name, key)| (name.clone(), key.to_string())).collect()
     };
@@ -209,7 +220,8 @@ impl Arriving {
             let why = format!("{size} of {} bytes came (status {status})", captured.size);
             return Err(on_node(&why).exit(Exit::Unknown));
         }
-        Ok(Received { captured, spool, node: self.node, created: self.created })
+        let doubts = captured.doubts(&archived_keys(&self.identity));
+        Ok(Received { captured, doubts, spool, node: self.node, created: self.created })
     }
 }
 
@@ -245,7 +257,7 @@ fn entries(captured: &Captured) -> BTreeMap<String, Secret> {
     files.chain([("nodes.json".to_owned(), nodes)]).collect()
 }
 
-fn facts(captured: &Captured) -> BTreeMap<String, String> {
+fn facts(captured: &Captured, doubts: &[String]) -> BTreeMap<String, String> {
     let mut facts: BTreeMap<String, String> = [
         ("etcd-version", captured.version.clone()),
         ("keys", captured.keys.to_string()),
@@ -255,6 +267,7 @@ fn facts(captured: &Captured) -> BTreeMap<String, String> {
     .map(|(name, value)| (name.to_owned(), value))
     .into();
     facts.extend(captured.live.iter().map(|(member, hash)| (format!("hash {member}"), hash.clone())));
+    facts.extend(doubts.iter().enumerate().map(|(i, doubt)| (format!("{DOUBT}{i}"), doubt.clone())));
     facts.extend(
         captured.members.iter().enumerate().map(|(i, member)| (format!("member {i}"), member.clone())),
     );

@@ -65,6 +65,8 @@ pub async fn drill(generation: &Generation) -> Result<Drilled, Failure> {
     let mut drilled =
         plan::drill::parse(&output).map_err(|error| Failure::because(&error).exit(Exit::Due))?;
     drilled.undecodable.extend(generation.hash().and_then(|hash| other_hash(&drilled, hash)));
+    let doubts = generation.doubts().into_iter();
+    drilled.undecodable.extend(doubts.map(|why| Undecodable { what: "when it was taken".into(), why }));
     Ok(drilled)
 }
 

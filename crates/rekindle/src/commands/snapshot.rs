@@ -75,12 +75,13 @@ pub async fn take(
     let receiving =
         Receiving { address: node.address, identity, spool: &spool, created: &created, keep: None, origin };
     let begun = Instant::now();
-    let (captured, spooled) = receive::snapshot(&session.hosts, &on, &receiving).await?.finish()?;
+    let received = receive::snapshot(&session.hosts, &on, &receiving).await?;
+    let doubts = received.doubts.clone();
+    let (captured, spooled) = received.finish()?;
     for warning in captured.warnings() {
         report.say(format!("warning: {warning}"));
     }
     let proven_in = begun.elapsed();
-    let doubts = captured.doubts(&receive::archived_keys(identity));
     let published = session.vault.publish(&spool, signing)?;
     if doubts.is_empty() {
         let tried = Tried {

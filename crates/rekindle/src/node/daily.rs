@@ -112,7 +112,7 @@ pub async fn run(
     received: Received,
     now: i64,
 ) -> Result<(Received, Result<(Tried, String), String>), Failure> {
-    let Received { captured, mut spool, node, created } = received;
+    let Received { captured, mut spool, node, created, doubts } = received;
     let (reader, writer) = std::io::pipe().map_err(|error| Failure::because(&error).exit(Exit::Unknown))?;
     let thread = std::thread::spawn(move || {
         let mut reader = reader;
@@ -153,7 +153,7 @@ pub async fn run(
     if !matches!(&tried, Ok((tried, _)) if tried.unproven.is_empty()) {
         write(Path::new(FAILED), now.to_string().as_bytes())?;
     }
-    Ok((Received { captured, spool, node, created }, tried))
+    Ok((Received { captured, spool, node, created, doubts }, tried))
 }
 
 async fn attempt(hosts: &Hosts, here: &HostId, exporting: &mut Exporting) -> Result<(), String> {

@@ -108,7 +108,7 @@ async fn capture(report: &Reporter) -> Outcome {
     };
     let mut received = receive::snapshot(&hosts, &here, &receiving).await?;
     let seconds = started.elapsed().as_secs();
-    let doubts = received.captured.doubts(&receive::archived_keys(&identity));
+    let doubts = received.doubts.clone();
     let mut booted = None;
     // What is not proven without is not proven with it.
     if due && doubts.is_empty() {
