@@ -52,6 +52,13 @@ pub fn the_past_boots_and_answers(cluster: &LabCluster) {
     assert_eq!(named.as_array().unwrap().len(), 1, "{named}");
     assert_eq!(named[0]["what"], "strange.example.org/things");
 
+    // A disk on which it has no room.
+    let small = tempfile::tempdir().unwrap();
+    let script = format!("mount -t tmpfs -o size=1m none {0} && exec \"$0\" \"$@\"", small.path().display());
+    let refused = run(&["drill"], &good).arg("--scratch").arg(small.path());
+    let refused = refused.by(&["unshare", "-m", "sh", "-c", &script]).expect(2);
+    assert!(refused.stderr.contains("--scratch FOLDER"), "{}", refused.stderr);
+
     let ask = |words: &[&str]| words.iter().fold(run(&["at"], &good).arg("--"), |run, word| run.arg(word));
     let word = ask(&["get", "secret", "gold", "-n", "past", "-o", "jsonpath={.data.word}"]).expect(0);
     assert_eq!(word.stdout, "Y29ycmVjdC1ob3JzZQ==", "nothing else is on standard output");

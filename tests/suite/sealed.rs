@@ -95,7 +95,10 @@ pub fn generations_are_sealed_at_several_places(cluster: &LabCluster) {
     let doubted = cluster.run("snapshot").arg("--node").arg("cp2").expect(5).result();
     assert_eq!(doubted["proven"], false, "{doubted}");
     assert!(doubted["doubts"][0].as_str().unwrap().contains("`sa`"), "{doubted}");
-    cluster.must("cp2", "mv /root/sa.key /etc/kubernetes/pki/sa.key");
+    // `up` shows it and leaves it; --overwrite puts the archived one back.
+    assert!(cluster.run("up").expect(0).stdout.contains("kept"));
+    cluster.run("up").arg("--overwrite").expect(0);
+    cluster.must("cp2", "cmp /root/sa.key /etc/kubernetes/pki/sa.key && rm /root/sa.key");
     assert_eq!(generations(cluster)[0]["counts"], false);
 
     another_machine_proves_it(cluster);
@@ -122,7 +125,9 @@ fn another_machine_proves_it(cluster: &LabCluster) {
         let run = cluster.program.run(verb).arg("-i").arg(&cluster.inventory).env("HOME", home.path());
         run.arg("--trust-on-first-use").arg("--identity").arg(&identity)
     };
-    let drilled = theirs(&["drill", "--output", "json"]).arg(name).expect(0).result();
+    let place = generations(cluster)[0]["at"][1].as_str().unwrap().to_owned();
+    assert!(place.starts_with("s3://"), "{place}");
+    let drilled = theirs(&["drill", "--output", "json", "--from"]).arg(place).arg(name).expect(0).result();
     assert_eq!((&drilled["proven"], &drilled["generation"]), (&true.into(), &name.into()), "{drilled}");
     let proven = generations(cluster).into_iter().find(|one| one["generation"] == *name).unwrap();
     assert_eq!(proven["proofs"][0]["level"], "L4", "{proven}");

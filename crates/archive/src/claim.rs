@@ -40,30 +40,6 @@ pub struct Claimed {
 }
 
 impl Archive {
-    /// The same archive without some of its destinations, which are called as [`Destination::describe`] says, or
-    /// as the beginning of that before a bracket.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchDestination`] where a name is nobody's or ambiguous; [`Error::NoDestination`] where none is
-    /// left.
-    pub fn without(mut self, names: &[String]) -> Result<Self, Error> {
-        let known = self.describe();
-        for name in names {
-            let called = |one: &dyn Destination| {
-                let own = one.describe();
-                own == *name || own.split_once(" (").is_some_and(|(short, _)| short == name)
-            };
-            let found: Vec<usize> =
-                (0..self.destinations.len()).filter(|i| called(self.destinations[*i].as_ref())).collect();
-            let [index] = found[..] else {
-                let many = !found.is_empty();
-                return Err(Error::NoSuchDestination { name: name.clone(), many, known });
-            };
-            self.destinations.remove(index);
-        }
-        Self::at(self.destinations)
-    }
-
     /// Claims the next epoch at a majority of the destinations, in their order; or goes on in the one that the same
     /// holder claimed before, where no cluster was born in it and it fences all that is to be fenced. A number that
     /// something else than a claim of the root key has taken at a destination is passed over.

@@ -30,6 +30,7 @@ mod generations;
 mod identity;
 mod key;
 mod manifest;
+mod named;
 mod names;
 mod open;
 mod opening;

@@ -44,6 +44,9 @@ pub struct Reading {
     /// An age identity that opens the archive; may be given more than once.
     #[arg(long, value_name = "FILE", env = "REKINDLE_IDENTITY", value_delimiter = ':')]
     pub identity: Vec<PathBuf>,
+    /// Ask this destination only, called as `archive list` does.
+    #[arg(long, value_name = "DEST")]
+    pub from: Option<String>,
     /// Believe the archive's root key although no `trust` line names it.
     #[arg(long)]
     pub trust_on_first_use: bool,

@@ -11,6 +11,12 @@ impl Vault {
         Ok(self)
     }
 
+    /// The same vault with the destination of this name only.
+    pub fn only(mut self, name: &str) -> Result<Self, Failure> {
+        self.archive = self.archive.only(name).map_err(|error| failure(&error))?;
+        Ok(self)
+    }
+
     /// Claims the next epoch with the root key of an opened archive.
     pub fn claim(
         &self,

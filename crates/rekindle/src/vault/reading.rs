@@ -53,6 +53,10 @@ impl Vault {
             (None, Some(page)) => Self::of_kit(page, identity, environment, report)?,
             (None, None) => return Err(Failure::refused("neither an inventory nor a kit")),
         };
+        let vault = match &reading.from {
+            Some(name) => vault.only(name)?,
+            None => vault,
+        };
         if let Some(page) = &page {
             vault.is_of(page, report)?;
         }
