@@ -10,8 +10,10 @@ impl Archive {
     /// [`Error::NoSuchDestination`] where a name is nobody's or ambiguous; [`Error::NoDestination`] where none is
     /// left.
     pub fn without(self, names: &[String]) -> Result<Self, Error> {
-        let left_out = names.iter().map(|name| self.index_of(name)).collect::<Result<Vec<_>, _>>()?;
-        self.kept(|index| !left_out.contains(&index))
+        names.iter().try_fold(self, |archive, name| {
+            let index = archive.index_of(name)?;
+            archive.kept(|other| other != index)
+        })
     }
 
     /// The same archive with one destination only, called likewise.

@@ -15,6 +15,7 @@ impl Archive {
         let mut unread = Vec::new();
         for (index, destination) in self.destinations.iter().enumerate() {
             let at = destination.describe();
+            destination.forget();
             match read(index, destination.as_ref()) {
                 Ok(reading) => readings.push(reading),
                 Err(Failed::Hard(error)) => return Err(error),

@@ -129,4 +129,7 @@ pub trait Destination: fmt::Debug + Send + Sync {
 
     /// What a person calls this place.
     fn describe(&self) -> String;
+
+    /// Whoever keeps what was read before lets it go: it is asked what is there now.
+    fn forget(&self) {}
 }

@@ -188,7 +188,7 @@ fn a_key_that_the_newest_set_does_not_name_publishes_nothing_more() {
             matches!(&error, Error::NotDelegated { what: "snapshot", node, .. } if node == "cp-12"),
             "{error}"
         );
-        assert!(error.hint().unwrap().contains("archive seal"));
+        assert!(error.hint().unwrap().contains("rekindle up"));
     }
     // What it signed before stays, and it is said.
     let all = generations(&archive);
