@@ -12,10 +12,15 @@ use crate::vault::Recipients;
 use archive::Sealed;
 use engine::{Found, LaneEnd, Preview, Report};
 use pki::ExposeSecret;
+use plan::ask::health::Health;
 use serde_json::json;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use step::{HostId, Plan, Step};
 
+/// The longest that a change may leave complaints behind it that go by themselves.
+const SETTLES: Duration = Duration::from_secs(30);
+
+/// What was sealed, in one line.
 pub fn sealed_words(sealed: &Sealed) -> String {
     let places = sealed.proven.join(", ");
     if sealed.new {
@@ -59,7 +64,7 @@ pub async fn conclude(
         .map(|node| HostId::new(&node.name))
         .find(|host| !absent.contains_key(host) && !done.dropped.contains_key(host));
     let on = on.ok_or_else(|| Failure::refused("no control plane is left to ask").exit(Exit::Unknown))?;
-    let health = status::ask(&ready.session, &on).await?;
+    let health = settled(ready, &on).await?;
     let mut complaints = health.complaints(cluster);
     complaints.extend(absent.iter().map(|(host, why)| format!("{host}: {why}")));
     let generation = first_generation(ready, &on, environment, report).await;
@@ -124,6 +129,19 @@ pub async fn conclude(
         (true, false) => Exit::Due,
         (true, true) => Exit::Done,
     })
+}
+
+/// The health of the cluster, once what was changed has settled: a pod of a node that came back may be an endpoint of
+/// the cluster's DNS before it answers.
+async fn settled(ready: &Ready, on: &HostId) -> Result<Health, Failure> {
+    let deadline = Instant::now() + SETTLES;
+    loop {
+        let health = status::ask(&ready.session, on).await?;
+        if health.complaints(ready.session.cluster()).is_empty() || Instant::now() >= deadline {
+            return Ok(health);
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
 }
 
 /// A cluster that no generation counts of yet is sealed as it is now.
