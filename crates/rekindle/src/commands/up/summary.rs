@@ -137,7 +137,9 @@ async fn settled(ready: &Ready, on: &HostId) -> Result<Health, Failure> {
     let deadline = Instant::now() + SETTLES;
     loop {
         let health = status::ask(&ready.session, on).await?;
-        if health.complaints(ready.session.cluster()).is_empty() || Instant::now() >= deadline {
+        // What is said of a node that is away stays.
+        let stays = !ready.session.absent.is_empty() || Instant::now() >= deadline;
+        if stays || health.complaints(ready.session.cluster()).is_empty() {
             return Ok(health);
         }
         tokio::time::sleep(Duration::from_secs(2)).await;
