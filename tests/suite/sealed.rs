@@ -129,7 +129,8 @@ fn another_machine_proves_it(cluster: &LabCluster) {
     };
     let place = generations(cluster)[0]["at"][1].as_str().unwrap().to_owned();
     assert!(place.starts_with("s3://"), "{place}");
-    let drilled = theirs(&["drill", "--output", "json", "--from"]).arg(place).arg(name).expect(0).result();
+    let drilled = theirs(&["drill", "--output", "json"]).arg("--from").arg(place).arg(name);
+    let drilled = drilled.expect(0).result();
     assert_eq!((&drilled["proven"], &drilled["generation"]), (&true.into(), &name.into()), "{drilled}");
     let proven = generations(cluster).into_iter().find(|one| one["generation"] == *name).unwrap();
     assert_eq!(proven["proofs"][0]["level"], "L4", "{proven}");
