@@ -62,15 +62,15 @@ pub async fn run(args: &cli::Status, environment: &Environment, report: &Reporte
         ));
     }
     text.push_str(&archive.words);
-    let quiet = relying::is_a_labs(&session.loaded.folder, &environment.labs) && !args.strict;
-    if !quiet {
-        text.push_str(&relying::in_words(&archive.missing));
-    }
     for note in &notes {
         let _ = writeln!(text, "archive: {note}");
     }
     if let Some(words) = archive::booted::newest_in_words(&generations, session.now) {
         let _ = writeln!(text, "{words}");
+    }
+    let quiet = relying::is_a_labs(&session.loaded.folder, &environment.labs) && !args.strict;
+    if !quiet {
+        text.push_str(&relying::in_words(&archive.missing));
     }
     let newest = newest.map(|newest| archive::value(newest, session.now));
     report.result(
