@@ -112,7 +112,7 @@ impl Archive {
         if held.len() * 2 > all {
             return Ok(Claimed { claim, new, held, failed });
         }
-        let failed = failed.into_iter().map(|one| format!("{}: {}", one.at, one.why)).collect();
+        let failed = failed.iter().map(ToString::to_string).collect();
         Err(Error::NoMajority { epoch: claim.epoch, held: held.len(), all, failed })
     }
 }

@@ -4,7 +4,7 @@
 use crate::delegation::MAY_SNAPSHOT;
 use crate::error::chain;
 use crate::manifest::ManifestId;
-use crate::proof::{Level, Proof, Proven};
+use crate::proof::{Level, Proof, Proven, date};
 use crate::prune::Record;
 use crate::signed::{self, MAX_DOCUMENT};
 use crate::snapshot::{Signer, Snapshot, SnapshotPublic};
@@ -15,6 +15,7 @@ use crate::{
     Trust, Writer,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use time::OffsetDateTime;
 
 /// A revision that is so far above all that others signed is a mistake or a forgery. A rebuild raises etcd's
 /// revisions by more than this at once, and begins an epoch.
@@ -53,6 +54,11 @@ impl Generation {
     /// Whether it was restored, booted and compared, and lies somewhere.
     pub fn is_proven(&self) -> bool {
         self.suspect.is_none() && !self.held_by.is_empty() && self.level() >= Some(Level::L3)
+    }
+
+    /// When it was taken, in UTC, by the writer's clock: nothing is ordered by it. `None` where that is no date.
+    pub fn created(&self) -> Option<OffsetDateTime> {
+        date(&self.public.created)
     }
 
     /// The highest level of its proofs.

@@ -35,6 +35,7 @@ mod names;
 mod open;
 mod opening;
 mod payload;
+mod printed;
 mod proof;
 mod prune;
 mod publish;
@@ -72,6 +73,7 @@ pub use manifest::{Cluster, IdentityManifest, IdentityPublic, ManifestId, Object
 pub use names::{Name, Prefix};
 pub use open::{Look, Opened};
 pub use payload::{PayloadFile, PayloadProgress, PayloadPublic, PayloadSealed, PayloadSealing, PayloadSet};
+pub use printed::{Unprinted, printed};
 pub use proof::{Level, Proof, Proven};
 pub use prune::Pruned;
 pub use recall::OpenedSnapshot;

@@ -8,6 +8,8 @@ use crate::{Error, Fault, Name, RootPublic, SigningKey, canonical, names};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 
 const KIND: &str = "proof";
 
@@ -49,6 +51,18 @@ pub struct Proof {
     pub what: BTreeMap<String, String>,
     /// When, by the prover's clock (RFC 3339). For display only.
     pub when: String,
+}
+
+/// A date as documents say it, in UTC.
+pub(crate) fn date(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text, &Rfc3339).ok().map(|date| date.to_offset(UtcOffset::UTC))
+}
+
+impl Proof {
+    /// [`Proof::when`] as a date; `None` where it is none.
+    pub fn date(&self) -> Option<OffsetDateTime> {
+        date(&self.when)
+    }
 }
 
 /// A proof whose signature counts.

@@ -134,7 +134,7 @@ impl Archive {
 }
 
 pub(crate) fn not_proven(failed: Vec<Unread>) -> Error {
-    Error::NotProven { failed: failed.into_iter().map(|one| format!("{}: {}", one.at, one.why)).collect() }
+    Error::NotProven { failed: failed.iter().map(ToString::to_string).collect() }
 }
 
 /// `FORMAT` and `RECOVER.txt`, where they are not yet.

@@ -6,8 +6,7 @@
 
 use crate::{Generation, Generations, Level, ManifestId, Signer};
 use std::collections::{BTreeMap, BTreeSet};
-use time::format_description::well_known::Rfc3339;
-use time::{Duration, OffsetDateTime, UtcOffset};
+use time::{Duration, OffsetDateTime};
 
 /// So long after it was taken somebody may still be copying it to another destination.
 const YOUNG: Duration = Duration::DAY;
@@ -61,7 +60,7 @@ fn veto(generations: &Generations, now: OffsetDateTime) -> Option<String> {
     let Some(newest) = generations.newest_counting() else {
         return Some("no generation counts: none was restored and compared".into());
     };
-    let Some(created) = created(newest) else {
+    let Some(created) = newest.created() else {
         return Some(format!(
             "nobody knows when the newest that counts was taken: {}",
             newest.public.created
@@ -79,12 +78,6 @@ fn veto(generations: &Generations, now: OffsetDateTime) -> Option<String> {
             "the newest that counts was taken at {newest}, more than {days} days before this machine's clock"
         )
     })
-}
-
-/// By the writer's clock.
-fn created(one: &Generation) -> Option<OffsetDateTime> {
-    let created = OffsetDateTime::parse(&one.public.created, &Rfc3339).ok()?;
-    Some(created.to_offset(UtcOffset::UTC))
 }
 
 /// Whether another machine than its own has opened or drilled it, or an operator made it.
@@ -151,7 +144,7 @@ impl<'a> Judge<'a> {
                 holders.entry(at).or_insert(one.id);
             }
             // What is dated ahead takes no day of another.
-            if let Some(created) = created(one).filter(|created| *created <= self.now) {
+            if let Some(created) = one.created().filter(|created| *created <= self.now) {
                 let day = created.date();
                 days.entry(day).or_insert(one.id);
                 months.entry((day.year(), u8::from(day.month()))).or_insert(one.id);
@@ -180,7 +173,7 @@ impl<'a> Judge<'a> {
         if place == self.newest {
             return because("the newest that counts");
         }
-        let Some(created) = created(one) else { return because("nobody knows its age") };
+        let Some(created) = one.created() else { return because("nobody knows its age") };
         let age = self.now - created;
         if age < YOUNG {
             return because("younger than a day: it may still be on its way to a destination");

@@ -7,6 +7,7 @@ use crate::epoch::{Claim, fencing};
 use crate::manifest::{Cluster, IdentityPublic, ManifestId};
 use crate::survey::Survey;
 use crate::{Archive, Error, PayloadSet, RootPublic};
+use std::fmt;
 
 /// Why a signature is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,12 @@ pub struct Unread {
     pub at: String,
     /// Why.
     pub why: String,
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.at, self.why)
+    }
 }
 
 /// An archive as it stands.

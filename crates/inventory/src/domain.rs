@@ -1,6 +1,13 @@
-//! What fails together: the domains of an archive's places, and which of them are the cluster itself.
+//! Who writes an archive's places, and what fails together: their domains, and which of them are the cluster itself.
 
-use crate::{Cluster, Destination, Place};
+use crate::{Archive, Cluster, Destination, Place, Writer};
+
+impl Archive {
+    /// The places that nodes write, in the order of the file.
+    pub fn written_by_nodes(&self) -> impl Iterator<Item = &Destination> {
+        self.to.iter().filter(|to| to.from == Writer::Nodes)
+    }
+}
 
 impl Cluster {
     /// What fails together with a place of the archive: what the inventory says, else its server, or the place alone.

@@ -101,7 +101,7 @@ pub async fn host_keys(
     report: &Reporter,
 ) -> BTreeMap<String, String> {
     let mut keys = BTreeMap::new();
-    for to in loaded.cluster().archive.to.iter().filter(|to| to.from == Writer::Nodes) {
+    for to in loaded.cluster().archive.written_by_nodes() {
         let Place::Ssh { target, .. } = &to.place else { continue };
         let (address, options) = Viewpoint::of(loaded, environment).reach(to, target);
         match ssh_destination::host_key(address, options).await {

@@ -72,6 +72,11 @@ impl Environment {
         }
     }
 
+    /// Who runs this, at which machine.
+    pub fn who(&self) -> String {
+        format!("{}@{}", self.user, self.host)
+    }
+
     /// `~/…` under the user's home, everything else below `base`.
     pub fn path(&self, base: &Path, path: &Path) -> PathBuf {
         match path.strip_prefix("~") {

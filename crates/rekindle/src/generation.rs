@@ -7,7 +7,7 @@ use crate::failure::{Exit, Failure, file_error};
 use crate::payload::{Obtained, obtain_wanted};
 use crate::receive;
 use crate::report::Reporter;
-use crate::vault::{Origin, Remembered, Tried, Vault, generation_name};
+use crate::vault::{Origin, Remembered, Signing, Tried, Vault, generation_name};
 use artifacts::{Arch, Images, ProgramName, Wanted};
 use engine::{Hosts, Options, Pipe, Target};
 use inventory::Cluster;
@@ -95,8 +95,7 @@ impl Generation {
     /// Notes in the archive what was proven of it, where it came from there.
     pub fn prove(&self, tried: Tried) -> Result<(), Failure> {
         let Some(archived) = &self.archived else { return Ok(()) };
-        let signing = self.vault.signing(&self.remembered.bundle)?;
-        self.vault.prove(&archived.id, tried, &signing)
+        self.vault.prove(&archived.id, tried, &Signing::with(&self.remembered.bundle)?)
     }
 
     /// Boots it and returns the script's exit status, and the end of what it said on standard error. `take` gets what

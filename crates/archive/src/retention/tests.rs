@@ -5,6 +5,7 @@ use crate::manifest::Cluster;
 use crate::proof::Proof;
 use crate::{Digest, Proven, RootKey, Secret, SnapshotPublic};
 use time::Date;
+use time::format_description::well_known::Rfc3339;
 
 const PLACES: [&str; 3] = ["a", "b", "c"];
 

@@ -23,7 +23,6 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// Runs one of its verbs.
 pub async fn run(command: &ArchiveCommand, environment: &Environment, report: &Reporter) -> Outcome {
@@ -126,7 +125,7 @@ pub fn overdue(
     archive: &inventory::Archive,
     now: OffsetDateTime,
 ) -> Option<String> {
-    archive.to.iter().find(|to| to.from == inventory::Writer::Nodes)?;
+    archive.written_by_nodes().next()?;
     let every = archive.every.unwrap_or(crate::node::EVERY);
     let age = age(generations.newest_counting()?, now)?;
     (age > every * 2).then(|| {
@@ -140,8 +139,7 @@ pub fn overdue(
 
 /// By the writer's clock, so it may be missing; nothing is decided by it.
 fn age(one: &Generation, now: OffsetDateTime) -> Option<Duration> {
-    let created = OffsetDateTime::parse(&one.public.created, &Rfc3339).ok()?;
-    (now - created).try_into().ok()
+    (now - one.created()?).try_into().ok()
 }
 
 fn signer(one: &Generation) -> String {

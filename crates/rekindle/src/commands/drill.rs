@@ -30,7 +30,7 @@ pub async fn run(args: &cli::Drill, environment: &Environment, report: &Reporter
     let drilled = drill(&generation).await?;
     let (mut text, proven) = (words(&drilled), drilled.is_proven());
     if proven {
-        let by = format!("{}@{}", environment.user, environment.host);
+        let by = environment.who();
         let seconds = Duration::try_from_secs_f64(drilled.seconds()).unwrap_or_default().as_secs();
         let what = [("objects".to_owned(), drilled.objects.to_string())].into();
         let noted = generation.prove(Tried { level: Level::L4, by, when, seconds, what });

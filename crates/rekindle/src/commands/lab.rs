@@ -12,7 +12,6 @@ use artifacts::Arch;
 use inventory::{Role, Source};
 use lab::{Lab, LabSpec, NodeSpec, RootfsSpec, Severity, Want};
 use serde_json::json;
-use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 /// A lab's inventory, in its folder.
@@ -261,16 +260,10 @@ fn install_packages(args: &LabUp, report: &Reporter) -> Result<(), Failure> {
     let command = lab::packages::command(&missing);
     if !args.yes {
         let question = format!("a lab needs {}: `{command}`", missing.join(", "));
-        if !std::io::stdin().is_terminal() {
+        let Some(answer) = report.ask(&format!("{question}\ninstall now? [Y/n] ")) else {
             return Err(Failure::refused(question).hint("--yes installs them without asking"));
-        }
-        report.settle();
-        let mut stderr = std::io::stderr();
-        let _ = write!(stderr, "{question}\ninstall now? [Y/n] ");
-        let _ = stderr.flush();
-        let mut answer = String::new();
-        let _ = std::io::stdin().lock().read_line(&mut answer);
-        if !matches!(answer.trim().to_ascii_lowercase().as_str(), "" | "y" | "yes") {
+        };
+        if !matches!(answer.to_ascii_lowercase().as_str(), "" | "y" | "yes") {
             return Err(Failure::refused("the packages were not installed").hint(command));
         }
     }

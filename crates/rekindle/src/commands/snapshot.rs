@@ -24,7 +24,7 @@ pub async fn run(args: &cli::Snapshot, environment: &Environment, report: &Repor
     let remembered = session.remembered.as_ref().ok_or_else(|| {
         Failure::refused("there is no archive yet").hint("`rekindle up` builds the cluster and seals it")
     })?;
-    let signing = session.vault.signing(&remembered.bundle)?;
+    let signing = Signing::with(&remembered.bundle)?;
     let from = match &args.from_disk {
         Some(name) => (choose(&session, Some(name))?, Origin::Disk),
         None => (choose(&session, args.node.as_deref())?, Origin::Member),
@@ -61,7 +61,7 @@ pub async fn take(
 ) -> Result<Made, Failure> {
     let scratch = environment.scratch("snapshot")?;
     let created = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
-    let identity = &signing.identity;
+    let identity = &session.vault.newest_identity(signing)?;
     let spool = scratch.path().join("spool");
     let from = match origin {
         Origin::Member => "etcd",
@@ -135,7 +135,7 @@ impl Made {
 
     /// Whether a generation counts: the one that was made, or, where none was, one that was there.
     pub fn counts(made: Option<&Self>) -> bool {
-        made.is_none_or(|made| made.doubts.is_empty())
+        made.is_none_or(Self::is_proven)
     }
 
     /// For a person: what was made, and what is missing, a line each.

@@ -87,7 +87,7 @@ pub fn note(generations: &Generations) -> Result<(), Failure> {
         };
         one.proofs.iter().any(is)
     };
-    let taken = generations.all.iter().filter(by_a_node).filter_map(super::metrics::created).max();
+    let taken = generations.all.iter().filter(by_a_node).filter_map(archive::Generation::created).max();
     let taken = taken.map_or(0, OffsetDateTime::unix_timestamp);
     write(Path::new(ARCHIVED), taken.to_string().as_bytes())
 }

@@ -1,9 +1,8 @@
 //! What a control plane tells a monitoring system: a text file for the node exporter's textfile collector.
 
 use super::exposition::Exposition;
-use archive::{Generation, Generations, Level};
+use archive::{Generation, Generations, Level, Proof};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// The metrics of the archive. `debts` is what this run left undone, `minority` the places that lack the newest
 /// generation while enough others have it.
@@ -76,24 +75,15 @@ pub fn text(generations: &Generations, debts: usize, minority: usize, now: Offse
         "When the newest proof of a level was made; 0 where there is none.",
         &["level"],
         levels.map(|level| {
-            let when = of(level).filter_map(|proof| unix(&proof.when)).max();
-            (vec![level.to_string()], when.unwrap_or(0))
+            let when = of(level).filter_map(Proof::date).max();
+            (vec![level.to_string()], when.map_or(0, OffsetDateTime::unix_timestamp))
         }),
     );
     metrics.text()
 }
 
 fn taken(one: &Generation) -> i64 {
-    created(one).map_or(0, OffsetDateTime::unix_timestamp)
-}
-
-/// When it was taken, by the clock of the node.
-pub(super) fn created(one: &Generation) -> Option<OffsetDateTime> {
-    OffsetDateTime::parse(&one.public.created, &Rfc3339).ok()
-}
-
-fn unix(text: &str) -> Option<i64> {
-    OffsetDateTime::parse(text, &Rfc3339).ok().map(OffsetDateTime::unix_timestamp)
+    one.created().map_or(0, OffsetDateTime::unix_timestamp)
 }
 
 #[cfg(test)]
@@ -101,7 +91,7 @@ mod tests {
     use super::super::exposition::tests::{Parsed, parse};
     use super::*;
     use archive::{
-        Cluster, Digest, ManifestId, Object, Proof, Proven, RootPublic, Signer, Site, SnapshotPublic, Unread,
+        Cluster, Digest, ManifestId, Object, Proven, RootPublic, Signer, Site, SnapshotPublic, Unread,
     };
     use std::collections::BTreeSet;
 

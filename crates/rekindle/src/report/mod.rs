@@ -7,7 +7,7 @@ mod plain;
 use crate::cli;
 use crate::failure::Failure;
 use engine::Event;
-use std::io::{IsTerminal, Write};
+use std::io::{BufRead, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// One way of telling.
@@ -81,6 +81,20 @@ impl Reporter {
     /// What was drawn live is taken away, for something else that writes to the terminal.
     pub fn settle(&self) {
         self.with(|teller| teller.settle());
+    }
+
+    /// Asks a person on standard error; `None` where there is nobody to answer.
+    pub fn ask(&self, question: &str) -> Option<String> {
+        if !std::io::stdin().is_terminal() {
+            return None;
+        }
+        self.settle();
+        let mut stderr = std::io::stderr();
+        let _ = write!(stderr, "{question}");
+        let _ = stderr.flush();
+        let mut answer = String::new();
+        let _ = std::io::stdin().lock().read_line(&mut answer);
+        Some(answer.trim().to_owned())
     }
 
     /// How a run failed, on standard error.

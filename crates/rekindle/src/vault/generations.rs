@@ -4,7 +4,7 @@ use super::{Remembered, Vault, failure, remembered, root_key};
 use crate::failure::Failure;
 use archive::{
     Generation, Generations, IdentityManifest, Level, ManifestId, OpenedSnapshot, Proof, Pruned, Published,
-    Retention, RootKey, Stamp, Trust,
+    Retention, RootKey, RootPublic, Stamp, Trust,
 };
 use pki::Bundle;
 use std::collections::BTreeMap;
@@ -49,16 +49,22 @@ pub struct OpenedGeneration {
     pub identity: Remembered,
 }
 
-/// What a new generation is made with.
+/// By what the archive is written and judged, whatever the command line trusts: the root key of a bundle.
 pub struct Signing {
-    /// The newest identity set, which it will name.
-    pub identity: IdentityManifest,
     key: RootKey,
+    root: RootPublic,
 }
 
 impl Signing {
+    /// With the root key of `bundle`.
+    pub fn with(bundle: &Bundle) -> Result<Self, Failure> {
+        let key = RootKey::parse(&root_key(bundle)).map_err(|error| failure(&error))?;
+        let root = key.public().map_err(|error| failure(&error))?;
+        Ok(Self { key, root })
+    }
+
     fn trust(&self) -> Trust {
-        Trust::Anchor(self.identity.public.root)
+        Trust::Anchor(self.root)
     }
 }
 
@@ -76,14 +82,10 @@ impl Vault {
         })
     }
 
-    /// What a new generation is made with, once the bundle is sealed.
-    pub fn signing(&self, bundle: &Bundle) -> Result<Signing, Failure> {
-        let key = RootKey::parse(&root_key(bundle)).map_err(|error| failure(&error))?;
-        let root = key.public().map_err(|error| failure(&error))?;
-        let manifest =
-            self.archive.identity_manifest(&Trust::Anchor(root)).map_err(|error| failure(&error))?;
-        let identity = IdentityManifest::read(&manifest, &root).map_err(|error| failure(&error))?;
-        Ok(Signing { identity, key })
+    /// The newest identity set, which a new generation will name.
+    pub fn newest_identity(&self, signing: &Signing) -> Result<IdentityManifest, Failure> {
+        let manifest = self.archive.identity_manifest(&signing.trust()).map_err(|error| failure(&error))?;
+        IdentityManifest::read(&manifest, &signing.root).map_err(|error| failure(&error))
     }
 
     /// Every generation, where the archive may be younger than the trust in it.

@@ -4,18 +4,13 @@
 use super::failure;
 use crate::environment::Environment;
 use crate::failure::{Failure, file_error};
-use archive::{Identities, Secret};
+use archive::{Identities, Secret, Unprinted};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::OnceLock;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
 
 /// A command of a password store waits for a finger on a key, not for longer.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// More than this is no identity, in bytes.
-const MOST: u64 = 64 << 10;
 
 /// Where the identities come from. They are read when something is to be opened, and once.
 pub struct Keys {
@@ -94,39 +89,16 @@ fn run(command: &[String], folder: &Path) -> Result<Secret, String> {
 async fn printed(command: &[String], folder: &Path, patience: Duration) -> Result<Secret, String> {
     let [program, arguments @ ..] = command else { return Err("it has no program".into()) };
     let path = if program.contains('/') { folder.join(program) } else { program.into() };
-    let mut child = tokio::process::Command::new(path)
-        .args(arguments)
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| error.to_string())?;
-    let (Some(out), Some(err)) = (child.stdout.take(), child.stderr.take()) else {
-        return Err("it has no output".into());
-    };
-    // Of the final size, so that growing leaves no copy behind.
-    let (mut identity, mut said) = (Vec::with_capacity(MOST as usize), Vec::new());
-    let (mut out, mut err) = (out.take(MOST), err.take(MOST));
-    let ended = tokio::time::timeout(patience, async {
-        tokio::try_join!(out.read_to_end(&mut identity), err.read_to_end(&mut said))?;
-        child.wait().await
-    });
-    let ended = ended.await;
-    // Owned from here on by what wipes it.
-    let identity = Secret::new(identity);
-    match ended {
-        Err(_) => Err(format!("it has not ended after {} s", patience.as_secs())),
-        Ok(Err(error)) => Err(error.to_string()),
-        Ok(Ok(status)) if status.success() => Ok(identity),
-        Ok(Ok(status)) => {
-            let said = String::from_utf8_lossy(&said);
+    let mut command = tokio::process::Command::new(path);
+    let printed = archive::printed(command.args(arguments).current_dir(folder), patience).await;
+    printed.map_err(|why| match why {
+        Unprinted::Failed { status, said } => {
             let line = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
             let line: String = line.chars().filter(|char| !char.is_control()).take(200).collect();
-            Err(format!("{status}: {line}").trim_end_matches(": ").to_owned())
+            format!("{status}: {line}").trim_end_matches(": ").to_owned()
         }
-    }
+        why => why.to_string(),
+    })
 }
 
 #[cfg(test)]

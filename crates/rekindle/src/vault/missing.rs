@@ -40,7 +40,7 @@ impl Missing {
     pub fn of_newest(generations: &Generations, whys: &[Unread]) -> Self {
         let Some(newest) = generations.newest_proven() else {
             // Whether there is one is what a place that is away may know.
-            let debts = generations.unread.iter().map(|unread| format!("{}: {}", unread.at, unread.why));
+            let debts = generations.unread.iter().map(ToString::to_string);
             return Self { debts: debts.collect(), notes: Vec::new() };
         };
         let whys: Vec<Unread> = whys.iter().chain(&generations.unread).cloned().collect();

@@ -1,6 +1,6 @@
 //! Who opened a generation, and when: noted as a proof L2 by each command of a person that truly did.
 
-use super::{Tried, Vault, failure};
+use super::{Signing, Tried, Vault, failure};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::report::Reporter;
@@ -34,7 +34,7 @@ pub fn openings(generations: &Generations) -> Vec<LastOpened> {
         .openings()
         .filter_map(|proven| {
             let proof = &proven.proof;
-            let when = OffsetDateTime::parse(&proof.when, &Rfc3339).ok()?;
+            let when = proof.date()?;
             Some(LastOpened { when, by: proof.by.clone(), recipient: proof.what.get(RECIPIENT).cloned() })
         })
         .collect();
@@ -65,22 +65,21 @@ impl Vault {
         environment: &Environment,
         now: OffsetDateTime,
     ) -> Result<(), Failure> {
-        let by = format!("{}@{}", environment.user, environment.host);
+        let by = environment.who();
         let opener = self.keys.identities()?.opener(&one.public.recipients);
         let what: BTreeMap<String, String> =
             opener.map(|opener| (RECIPIENT.to_owned(), opener.to_string())).into_iter().collect();
         let same = one.proofs.iter().map(|proven| &proven.proof).any(|proof| {
-            let when = OffsetDateTime::parse(&proof.when, &Rfc3339);
             proof.level == Level::L2
                 && (&proof.by, &proof.what) == (&by, &what)
-                && when.is_ok_and(|when| now - when < DAY)
+                && proof.date().is_some_and(|when| now - when < DAY)
         });
         if same {
             return Ok(());
         }
         let when = now.format(&Rfc3339).unwrap_or_default();
         let tried = Tried { level: Level::L2, by, when, seconds: 0, what };
-        self.prove(&one.id, tried, &self.signing(bundle)?)
+        self.prove(&one.id, tried, &Signing::with(bundle)?)
     }
 
     /// Opens the private part of the newest generation that counts, unless somebody opened one today; tells of it if it
@@ -103,7 +102,7 @@ impl Vault {
         let opened = self.archive.open_private(newest, self.keys.identities()?);
         let recipient = Some(opened.map_err(|error| failure(&error))?.to_string());
         self.note_opened(newest, bundle, environment, report);
-        let by = format!("{}@{}", environment.user, environment.host);
+        let by = environment.who();
         Ok(Some(LastOpened { when: OffsetDateTime::now_utc(), by, recipient }))
     }
 

@@ -4,10 +4,10 @@
 
 use super::error::printable;
 use crate::Secret;
+use crate::printed::{Unprinted, printed};
 use object_store::aws::{AwsCredential, AwsCredentialProvider};
 use object_store::{CredentialProvider, Error};
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt as _;
@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 const FRESH: Duration = Duration::from_secs(5 * 60);
 /// How long a command may take.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The largest file or output that is read.
+/// The largest file that is read, in bytes.
 const MAX: u64 = 64 << 10;
 
 /// Where the keys come from.
@@ -104,34 +104,13 @@ impl CredentialProvider for Provider {
 }
 
 async fn run(command: &str) -> Result<Secret, String> {
-    let mut child = Command::new("sh")
-        .args(["-c", command])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| error.to_string())?;
-    let (Some(out), Some(err)) = (child.stdout.take(), child.stderr.take()) else {
-        return Err("it has no output".to_owned());
-    };
-    let (mut printed, mut said) = (Vec::new(), Vec::new());
-    let (mut out, mut err) = (out.take(MAX), err.take(MAX));
-    let ended = tokio::time::timeout(PATIENCE, async {
-        tokio::try_join!(out.read_to_end(&mut printed), err.read_to_end(&mut said))?;
-        child.wait().await
-    });
-    let printed_all = match ended.await {
-        Err(_) => Err(format!("it has not ended after {} s", PATIENCE.as_secs())),
-        Ok(Err(error)) => Err(error.to_string()),
-        Ok(Ok(status)) if status.success() => Ok(()),
-        Ok(Ok(status)) => Err(format!("{status}: {}", printable(&String::from_utf8_lossy(&said)))
-            .trim_end_matches(": ")
-            .to_owned()),
-    };
-    // Owned from here on by what wipes it.
-    let printed = Secret::new(printed);
-    printed_all.map(|()| printed)
+    let printed = printed(Command::new("sh").args(["-c", command]), PATIENCE).await;
+    printed.map_err(|why| match why {
+        Unprinted::Failed { status, said } => {
+            format!("{status}: {}", printable(&said)).trim_end_matches(": ").to_owned()
+        }
+        why => why.to_string(),
+    })
 }
 
 /// Keys from an ini file's default section, or from JSON.

@@ -5,7 +5,6 @@ use crate::commands::drill::thousands;
 use archive::{Generation, Generations, Level, Proven, Signer};
 use std::time::Duration;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// Where control planes do it each day, this long without is too long.
 const OVERDUE: Duration = Duration::from_secs(2 * 86_400);
@@ -13,7 +12,7 @@ const OVERDUE: Duration = Duration::from_secs(2 * 86_400);
 /// `booted by its own Kubernetes 41 minutes ago, all 18,204 objects read, 46 s, by cp2`; `None` where nobody did.
 pub fn in_words(one: &Generation, now: OffsetDateTime) -> Option<String> {
     let proof = &newest(one)?.proof;
-    let when = when(proof).map_or_else(|| "once".into(), |when| ago(now - when));
+    let when = proof.date().map_or_else(|| "once".into(), |when| ago(now - when));
     let objects = proof.what.get("objects").and_then(|objects| objects.parse().ok()).map(thousands);
     let objects = objects.map_or_else(|| "all objects".into(), |objects| format!("all {objects} objects"));
     let (seconds, by) = (proof.seconds, &proof.by);
@@ -32,7 +31,7 @@ pub fn overdue(
     archive: &inventory::Archive,
     now: OffsetDateTime,
 ) -> Option<String> {
-    archive.to.iter().find(|to| to.from == inventory::Writer::Nodes)?;
+    archive.written_by_nodes().next()?;
     // A new archive has a day's time.
     let by_node = |one: &&Generation| matches!(one.signed_by, Signer::Node(_));
     let first = generations.all.iter().filter(by_node).filter_map(|one| super::age(one, now)).max()?;
@@ -50,12 +49,7 @@ pub fn overdue(
 
 fn newest(one: &Generation) -> Option<&Proven> {
     let booted = one.proofs.iter().filter(|proven| proven.proof.level == Level::L4);
-    booted.max_by_key(|proven| when(&proven.proof))
-}
-
-/// By the prover's clock.
-fn when(proof: &archive::Proof) -> Option<OffsetDateTime> {
-    OffsetDateTime::parse(&proof.when, &Rfc3339).ok()
+    booted.max_by_key(|proven| proven.proof.date())
 }
 
 fn ago(age: time::Duration) -> String {

@@ -9,10 +9,8 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::report::{Reporter, duration};
 use crate::vault::{Remembered, Vault};
 use archive::{Claim, Generation};
-use inventory::Writer;
 use serde_json::json;
 use std::fmt::Write as _;
-use std::io::{BufRead, IsTerminal, Write as _};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -31,8 +29,7 @@ pub fn run(args: &cli::Fence, environment: &Environment, report: &Reporter) -> O
     }
     let now = OffsetDateTime::now_utc();
     let archive = &loaded.cluster().archive;
-    let read: Vec<String> =
-        archive.to.iter().filter(|to| to.from == Writer::Nodes).map(|to| to.url()).collect();
+    let read: Vec<String> = archive.written_by_nodes().map(|to| to.url()).collect();
     let every = archive.every.unwrap_or(crate::node::EVERY);
     let mut text = what_stops(&remembered, &running, now);
     let _ = if read.is_empty() {
@@ -50,7 +47,7 @@ pub fn run(args: &cli::Fence, environment: &Environment, report: &Reporter) -> O
     let mut words =
         format!("epoch {epoch} is {how} by {holder} on {host} ({created}), at {}", claimed.held.join(", "));
     for failed in &claimed.failed {
-        let _ = write!(words, "\n! {}: {}", failed.at, failed.why);
+        let _ = write!(words, "\n! {failed}");
     }
     let failed: Vec<_> = claimed.failed.iter().map(|one| json!({"at": one.at, "why": one.why})).collect();
     report.result(&format!("{text}{words}"), json!({
@@ -86,20 +83,9 @@ fn what_stops(remembered: &Remembered, running: &[&Generation], now: OffsetDateT
 /// Nothing is undone of this, so a word that names the cluster is wanted, not a `y`.
 fn agree(text: &str, word: &str, yes: Option<&str>, report: &Reporter) -> Result<(), Failure> {
     let hint = format!("--yes={word} agrees to it");
-    let answer = match yes {
-        Some(yes) => yes.to_owned(),
-        None if !std::io::stdin().is_terminal() => {
-            return Err(Failure::refused(format!("{text}this would stop them for good")).hint(hint));
-        }
-        None => {
-            report.settle();
-            let mut stderr = std::io::stderr();
-            let _ = write!(stderr, "{text}type {word} to stop them for good: ");
-            let _ = stderr.flush();
-            let mut answer = String::new();
-            let _ = std::io::stdin().lock().read_line(&mut answer);
-            answer.trim().to_owned()
-        }
+    let asked = || report.ask(&format!("{text}type {word} to stop them for good: "));
+    let Some(answer) = yes.map(str::to_owned).or_else(asked) else {
+        return Err(Failure::refused(format!("{text}this would stop them for good")).hint(hint));
     };
     if answer == word {
         Ok(())

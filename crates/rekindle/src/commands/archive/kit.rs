@@ -10,7 +10,6 @@ use crate::report::Reporter;
 use crate::vault::Vault;
 use archive::Holding;
 use serde_json::json;
-use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -88,24 +87,18 @@ fn confirm(
     let sealed = vault.seal_kit_confirmed(&up::stamp(&created, environment))?;
     let mut text = format!("the kit is confirmed: sealed identity set {}", sealed.number);
     for failed in &sealed.failed {
-        text += &format!("\n! {}: {}", failed.at, failed.why);
+        text += &format!("\n! {failed}");
     }
     report.result(&text, json!({"confirmed": created, "number": sealed.number, "at": sealed.proven}));
     Ok(if sealed.failed.is_empty() { Exit::Done } else { Exit::Due })
 }
 
 fn ask(cluster: &str, report: &Reporter) -> Result<String, Failure> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::refused("the four words of the kit are asked for at a terminal")
-            .hint("--words \"a b c d\" gives them without one"));
-    }
-    report.settle();
-    let mut stderr = std::io::stderr();
-    let _ = write!(stderr, "the four words on the recovery kit of {cluster}, from paper: ");
-    let _ = stderr.flush();
-    let mut typed = String::new();
-    let _ = std::io::stdin().lock().read_line(&mut typed);
-    Ok(typed)
+    let typed = report.ask(&format!("the four words on the recovery kit of {cluster}, from paper: "));
+    typed.ok_or_else(|| {
+        Failure::refused("the four words of the kit are asked for at a terminal")
+            .hint("--words \"a b c d\" gives them without one")
+    })
 }
 
 fn now() -> String {

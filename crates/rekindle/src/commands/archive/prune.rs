@@ -9,7 +9,6 @@ use crate::vault::{Vault, generation_name};
 use archive::{Generations, Keep, ManifestId, Pruned, Retention, retain};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::io::{BufRead, IsTerminal, Write as _};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -53,16 +52,10 @@ pub fn run(
 
 fn ask(listed: &str, count: usize, report: &Reporter) -> Result<(), Failure> {
     let hint = "--yes removes them without asking";
-    if !std::io::stdin().is_terminal() {
+    let Some(answer) = report.ask(&format!("{listed}\nremove {count} generations for good? [y/N] ")) else {
         return Err(Failure::refused(format!("{listed}\n{count} generations would be removed")).hint(hint));
-    }
-    report.settle();
-    let mut stderr = std::io::stderr();
-    let _ = write!(stderr, "{listed}\nremove {count} generations for good? [y/N] ");
-    let _ = stderr.flush();
-    let mut answer = String::new();
-    let _ = std::io::stdin().lock().read_line(&mut answer);
-    match answer.trim().to_ascii_lowercase().as_str() {
+    };
+    match answer.to_ascii_lowercase().as_str() {
         "y" | "yes" => Ok(()),
         _ => Err(Failure::refused("nothing was removed").hint(hint)),
     }

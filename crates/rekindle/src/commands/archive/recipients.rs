@@ -56,7 +56,7 @@ pub fn run(command: &RecipientsCommand, environment: &Environment, report: &Repo
         );
     }
     for failed in &sealed.failed {
-        words += &format!("\n! {}: {}", failed.at, failed.why);
+        words += &format!("\n! {failed}");
     }
     report.result(&words, json!({"recipients": wanted, "number": sealed.number, "at": sealed.proven}));
     Ok(if sealed.failed.is_empty() { Exit::Done } else { Exit::Due })

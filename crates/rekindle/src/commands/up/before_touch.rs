@@ -4,8 +4,9 @@
 use super::Ready;
 use crate::commands::snapshot::{self, Made};
 use crate::environment::Environment;
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
 use crate::report::Reporter;
+use crate::vault::Signing;
 use plan::capture::Origin;
 
 /// Makes a generation, from one member after the other until one is proven; else the best that there was. `None` where
@@ -19,16 +20,10 @@ pub async fn generation(
     report: &Reporter,
 ) -> Result<Option<Made>, Failure> {
     let session = &ready.session;
-    let signing = session.vault.signing(&ready.bundle)?;
-    let mut unproven = None;
-    let mut refusals = Vec::new();
-    let members = snapshot::members(session).map(|node| (node, Origin::Member));
-    let disks = snapshot::members(session).map(|node| (node, Origin::Disk));
-    for from in members.chain(disks) {
-        if from.1 == Origin::Disk && unproven.is_some() {
-            break;
-        }
-        match snapshot::take(session, &signing, from, environment, report).await {
+    let signing = Signing::with(&ready.bundle)?;
+    let (mut unproven, mut refusals) = (None, Vec::new());
+    for node in snapshot::members(session) {
+        match snapshot::take(session, &signing, (node, Origin::Member), environment, report).await {
             Ok(made) if made.is_proven() => return Ok(Some(made)),
             Ok(made) => unproven = unproven.or(Some(made)),
             Err(failure) => refusals.push(failure.message),
@@ -36,6 +31,13 @@ pub async fn generation(
     }
     if unproven.is_some() {
         return Ok(unproven);
+    }
+    // What a disk has is never proven: the first is as good as any.
+    for node in snapshot::members(session) {
+        match snapshot::take(session, &signing, (node, Origin::Disk), environment, report).await {
+            Ok(made) => return Ok(Some(made)),
+            Err(failure) => refusals.push(failure.message),
+        }
     }
     let why = refusals.join("\n");
     if session.vault.generations_of(&signing)?.newest_counting().is_none() {
@@ -45,7 +47,7 @@ pub async fn generation(
     let failure = Failure::refused(format!(
         "nothing was changed, since no member of etcd can be sealed before:\n{why}"
     ));
-    Err(failure.exit(Exit::Refused).hint(
+    Err(failure.hint(
         "mend that; or say `--without-snapshot`: what happened since the newest generation is then nowhere but on the nodes",
     ))
 }

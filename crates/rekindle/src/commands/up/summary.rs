@@ -8,7 +8,7 @@ use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome, file_error};
 use crate::relying::{self, Reliance};
 use crate::report::{Reporter, duration};
-use crate::vault::Recipients;
+use crate::vault::{Recipients, Signing};
 use archive::Sealed;
 use engine::{Found, LaneEnd, Preview, Report};
 use pki::ExposeSecret;
@@ -155,7 +155,7 @@ pub async fn first_generation(
 ) -> Result<Option<Made>, Failure> {
     let session = &ready.session;
     let Some(node) = session.cluster().node(on.as_str()) else { return Ok(None) };
-    let signing = session.vault.signing(&ready.bundle)?;
+    let signing = Signing::with(&ready.bundle)?;
     let generations = session.vault.generations_of(&signing)?;
     if generations.newest_counting().is_some() {
         session.vault.open_in_passing(&generations, &ready.bundle, environment, report);

@@ -52,8 +52,7 @@ pub async fn timers(
     environment: &Environment,
     report: &Reporter,
 ) -> Result<Timers, Failure> {
-    let by_nodes = |to: &inventory::Destination| to.from == inventory::Writer::Nodes;
-    if !session.cluster().archive.to.iter().any(by_nodes) {
+    if session.cluster().archive.written_by_nodes().next().is_none() {
         return Ok(Timers::default());
     }
     let arch = architecture(session)?;
