@@ -50,8 +50,7 @@ fn main() {
         return;
     }
     let cluster = LabCluster::machines(Program::build(), NAME, &[], &[]);
-    let gateway = cluster.address("cp1").rsplit_once('.').map(|(net, _)| format!("{net}.1")).unwrap();
-    let gateway: std::net::IpAddr = gateway.parse().unwrap();
+    let gateway = cluster.gateway();
     let (one, two) = (Bucket::start(gateway, 9001), Bucket::start(gateway, 9002));
     let away = Far::start((gateway, 9003).into(), (gateway, 9002).into(), AWAY / 2);
     std::fs::write(cluster.lab.dir().join("s3.ini"), KEYS).unwrap();

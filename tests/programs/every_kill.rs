@@ -150,8 +150,7 @@ fn cut_off() {
 fn snapshots() {
     with_labs(|program| {
         let cluster = LabCluster::machines(program, "killed", &["--control-planes", "1"], &[]);
-        let gateway = cluster.address("cp1").rsplit_once('.').map(|(net, _)| format!("{net}.1")).unwrap();
-        let bucket = Bucket::start(gateway.parse().unwrap(), 9001);
+        let bucket = Bucket::start(cluster.gateway(), 9001);
         std::fs::write(cluster.lab.dir().join("s3.ini"), KEYS).unwrap();
         let to = format!("to = [\"./archive\", {}]\nevery = \"24h\"", bucket.destination("prod", "s3.ini"));
         cluster.edit(|text| text.replace("to = \"./archive\"", &to));

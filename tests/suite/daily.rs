@@ -1,7 +1,7 @@
 //! Once a day a control plane boots the generation that it takes, by its own Kubernetes, and attaches all objects. Nothing
 //! of that stays on the node, also when it is killed.
 
-use crate::lab_cluster::LabCluster;
+use crate::lab_cluster::{ETCDCTL, LabCluster};
 use crate::program::Run;
 use serde_json::Value;
 use std::path::Path;
@@ -56,8 +56,9 @@ pub fn the_first_of_a_day_is_booted_by_its_node(cluster: &LabCluster, one: &Valu
     // A run that is killed in the middle leaves nothing, and the next one goes on.
     let node = one["signed_by"].as_str().unwrap();
     nothing_is_left(cluster, node);
-    let forget = "rm -f /run/rekindle-archive/booted; tls=/etc/kubernetes/pki/etcd; etcdctl --endpoints=https://127.0.0.1:2379 \
-                  --cacert=$tls/ca.crt --cert=$tls/healthcheck-client.crt --key=$tls/healthcheck-client.key del --prefix rekindle/snapshot/booted >/dev/null";
+    let forget = format!(
+        "rm -f /run/rekindle-archive/booted; {ETCDCTL} del --prefix rekindle/snapshot/booted >/dev/null"
+    );
     let begin = again.replace("systemctl start", "systemctl start --no-block");
     cluster.must(node, &format!("{forget}; {begin}"));
     cluster.eventually("its apiserver runs", Duration::from_secs(60), || {
@@ -71,7 +72,7 @@ pub fn the_first_of_a_day_is_booted_by_its_node(cluster: &LabCluster, one: &Valu
     nothing_is_left(cluster, node);
     cluster.must(node, &format!("{forget}; {again}"));
     nothing_is_left(cluster, node);
-    let newest = run(&["archive", "list", "--output", "json"]).ended().result()["generations"][0].clone();
+    let newest = cluster.generations().remove(0);
     assert_eq!(
         (&newest["proofs"][0]["level"], &newest["signed_by"]),
         (&"L4".into(), &node.into()),

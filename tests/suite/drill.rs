@@ -2,7 +2,7 @@
 //! be read is named.
 
 use crate::encryption;
-use crate::lab_cluster::{KUBECTL, LabCluster};
+use crate::lab_cluster::{ETCDCTL, KUBECTL, LabCluster};
 use crate::program::Run;
 use std::path::Path;
 use std::time::Duration;
@@ -18,9 +18,6 @@ const OBJECTS: &str = r#"
  {"name":"v1","served":true,"storage":true,"schema":{"openAPIV3Schema":{"type":"object","x-kubernetes-preserve-unknown-fields":true}}}]}}
 ]}"#;
 const WIDGET: &str = r#"{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":"one","namespace":"past"},"size":3}"#;
-
-const ETCDCTL: &str = "tls=/etc/kubernetes/pki/etcd; etcdctl --endpoints=https://127.0.0.1:2379 --cacert=$tls/ca.crt \
-                       --cert=$tls/healthcheck-client.crt --key=$tls/healthcheck-client.key";
 
 /// Puts objects in, takes snapshots, and removes the objects again.
 pub fn the_past_boots_and_answers(cluster: &LabCluster) {

@@ -2,7 +2,7 @@
 //! snapshot, and on a node. Nothing is ever listed that does not come out whole, nothing that was proven goes, and the
 //! next run goes on.
 
-use crate::lab_cluster::LabCluster;
+use crate::lab_cluster::{ETCDCTL, LabCluster};
 use crate::program::Run;
 use crate::sealed_site::Site;
 use archive::NewIdentity;
@@ -87,12 +87,12 @@ fn comes_out(site: &Site, generation: &str) {
 }
 
 fn names(site: &Site) -> BTreeSet<String> {
-    listed(&site.on(&["archive", "list", "--output", "json"]).ended().result()).into_keys().collect()
+    let list = site.on(&["archive", "list", "--output", "json"]).ended().result();
+    listed(list["generations"].as_array().unwrap()).into_keys().collect()
 }
 
 /// Name of each generation, and whether it counts.
-fn listed(list: &Value) -> BTreeMap<String, bool> {
-    let generations = list["generations"].as_array().unwrap();
+fn listed(generations: &[Value]) -> BTreeMap<String, bool> {
     let one = |one: &Value| (one["generation"].as_str().unwrap().to_owned(), one["counts"] == true);
     generations.iter().map(one).collect()
 }
@@ -107,9 +107,7 @@ fn count(folder: &Path) -> usize {
 
 /// A control plane's run, as if the timer had come round, with nobody having been there.
 pub fn again() -> String {
-    "tls=/etc/kubernetes/pki/etcd; etcdctl --endpoints=https://127.0.0.1:2379 --cacert=$tls/ca.crt --cert=$tls/healthcheck-client.crt \
-     --key=$tls/healthcheck-client.key del rekindle/snapshot/last >/dev/null && systemctl start rekindle-upload"
-        .into()
+    format!("{ETCDCTL} del rekindle/snapshot/last >/dev/null && systemctl start rekindle-upload")
 }
 
 /// Snapshots of a running cluster with a bucket that nodes write: an operator's and a node's own are killed at so many
@@ -158,15 +156,10 @@ fn goes_on(cluster: &LabCluster, before: &BTreeSet<String>, again: &str) {
     assert!(proven(cluster).len() > after.len(), "the next run goes on");
 }
 
-fn list(cluster: &LabCluster) -> BTreeMap<String, bool> {
-    let run = cluster.program.run(&["archive", "list", "--output", "json", "-i"]).arg(&cluster.inventory);
-    listed(&run.ended().result())
-}
-
 fn all(cluster: &LabCluster) -> BTreeSet<String> {
-    list(cluster).into_keys().collect()
+    listed(&cluster.generations()).into_keys().collect()
 }
 
 fn proven(cluster: &LabCluster) -> BTreeSet<String> {
-    list(cluster).into_iter().filter(|(_, counts)| *counts).map(|(name, _)| name).collect()
+    listed(&cluster.generations()).into_iter().filter(|(_, counts)| *counts).map(|(name, _)| name).collect()
 }

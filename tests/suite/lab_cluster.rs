@@ -3,11 +3,16 @@
 use crate::program::{Program, Run};
 use lab::Lab;
 use serde_json::Value;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// On the control planes.
 pub const KUBECTL: &str = "kubectl --kubeconfig=/etc/kubernetes/admin.conf";
+
+/// Against the control plane's own member.
+pub const ETCDCTL: &str = "tls=/etc/kubernetes/pki/etcd; etcdctl --endpoints=https://127.0.0.1:2379 --cacert=$tls/ca.crt \
+                           --cert=$tls/healthcheck-client.crt --key=$tls/healthcheck-client.key";
 
 /// The lab goes when this does, unless a test failed: then it stays to be looked at.
 pub struct LabCluster {
@@ -46,6 +51,19 @@ impl LabCluster {
 
     pub fn address(&self, node: &str) -> String {
         self.lab.nodes().into_iter().find(|found| found.name == node).unwrap().address.to_string()
+    }
+
+    /// The host's own address on the nodes' network.
+    pub fn gateway(&self) -> IpAddr {
+        let address = self.address("cp1");
+        let (network, _) = address.rsplit_once('.').unwrap();
+        format!("{network}.1").parse().unwrap()
+    }
+
+    /// Every generation, as `archive list` tells it, the newest first.
+    pub fn generations(&self) -> Vec<Value> {
+        let run = self.program.run(&["archive", "list", "--output", "json", "-i"]).arg(&self.inventory);
+        run.ended().result()["generations"].as_array().unwrap().clone()
     }
 
     /// Runs a script on a node; what it printed, or both its streams when it fails.

@@ -4,19 +4,15 @@
 use crate::bucket::{Bucket, KEYS};
 use crate::daily;
 use crate::killed::{self, again};
-use crate::lab_cluster::LabCluster;
+use crate::lab_cluster::{ETCDCTL, LabCluster};
 use serde_json::Value;
 use std::time::Duration;
 
 const CONTROL_PLANES: [&str; 3] = ["cp1", "cp2", "cp3"];
 
-const ETCDCTL: &str = "tls=/etc/kubernetes/pki/etcd; etcdctl --endpoints=https://127.0.0.1:2379 --cacert=$tls/ca.crt \
-                       --cert=$tls/healthcheck-client.crt --key=$tls/healthcheck-client.key";
-
 /// Sets two buckets and a timer up, and takes them away again.
 pub fn generations_are_sealed_at_several_places(cluster: &LabCluster) {
-    let gateway = cluster.address("cp1").rsplit_once('.').map(|(net, _)| format!("{net}.1")).unwrap();
-    let gateway = gateway.parse().unwrap();
+    let gateway = cluster.gateway();
     let (one, mut two) = (Bucket::start(gateway, 9001), Bucket::start(gateway, 9002));
     std::fs::write(cluster.lab.dir().join("s3.ini"), KEYS).unwrap();
     let before = std::fs::read_to_string(&cluster.inventory).unwrap();
@@ -32,7 +28,8 @@ pub fn generations_are_sealed_at_several_places(cluster: &LabCluster) {
 
     // The timers run once when they are started; one control plane works, whoever waited finds it done.
     cluster.eventually("a control plane's generation counts", Duration::from_secs(120), || {
-        generations(cluster)
+        cluster
+            .generations()
             .first()
             .is_some_and(|one| is_by_a_node(one) && one["counts"] == true && places_of(one) == 2)
     });
@@ -50,9 +47,9 @@ pub fn generations_are_sealed_at_several_places(cluster: &LabCluster) {
         let certificates: u32 = cluster.must(node, told).trim().parse().unwrap();
         assert!(certificates >= 14, "{node}: {certificates} certificates and kubeconfigs");
     }
-    let by_node = generations(cluster).iter().filter(|one| is_by_a_node(one)).count();
+    let by_node = cluster.generations().iter().filter(|one| is_by_a_node(one)).count();
     assert_eq!(by_node, 1, "the others found that it was done");
-    daily::the_first_of_a_day_is_booted_by_its_node(cluster, &generations(cluster)[0], &again());
+    daily::the_first_of_a_day_is_booted_by_its_node(cluster, &cluster.generations()[0], &again());
     // No key that opens anything lies on a node.
     let found = cluster
         .must("cp1", "grep -rlE 'AGE-SECRET-KEY|OPENSSH PRIVATE KEY' /etc/rekindle /var/lib/rekindle* || :");
@@ -66,17 +63,17 @@ pub fn generations_are_sealed_at_several_places(cluster: &LabCluster) {
             .must("cp1", "journalctl -u rekindle-upload -o cat | tail -n 20")
             .contains("debt: s3://backups/prod")
     );
-    let newest = generations(cluster).remove(0);
+    let newest = cluster.generations().remove(0);
     assert_eq!((places_of(&newest), newest["counts"].as_bool()), (1, Some(true)), "{newest}");
     cluster.run("status").expect(5);
     two.serve();
     cluster.must("cp2", "systemctl start rekindle-upload");
-    let mended = generations(cluster).remove(0);
+    let mended = cluster.generations().remove(0);
     assert_eq!((&mended["generation"], places_of(&mended)), (&newest["generation"], 2), "{mended}");
     // Nodes owe nothing to the operator's folder; his next run brings the newest there.
     assert_eq!(mended["at"].as_array().unwrap().len(), 2, "{mended}");
     cluster.run("up").expect(0);
-    let brought = generations(cluster).remove(0);
+    let brought = cluster.generations().remove(0);
     assert_eq!((&brought["generation"], brought["at"].as_array().unwrap().len()), (&newest["generation"], 3));
     cluster.run("status").expect(0);
 
@@ -86,7 +83,7 @@ pub fn generations_are_sealed_at_several_places(cluster: &LabCluster) {
     );
     cluster.must("cp1", &hold);
     cluster.must("cp2", &again());
-    assert!(generations(cluster)[0]["revision"].as_u64() > newest["revision"].as_u64());
+    assert!(cluster.generations()[0]["revision"].as_u64() > newest["revision"].as_u64());
 
     killed::snapshots_at(cluster, 3);
 
@@ -99,9 +96,13 @@ pub fn generations_are_sealed_at_several_places(cluster: &LabCluster) {
     assert!(cluster.run("up").expect(0).stdout.contains("kept"));
     cluster.run("up").arg("--overwrite").expect(0);
     cluster.must("cp2", "cmp /root/sa.key /etc/kubernetes/pki/sa.key && rm /root/sa.key");
-    let doubted = generations(cluster).into_iter().find(|one| one["generation"] == doubted["generation"]);
+    let doubted = cluster.generations().into_iter().find(|one| one["generation"] == doubted["generation"]);
     assert_eq!(doubted.unwrap()["counts"], false);
-    assert_eq!(generations(cluster)[0]["counts"], true, "`up` sealed the cluster before it put the key back");
+    assert_eq!(
+        cluster.generations()[0]["counts"],
+        true,
+        "`up` sealed the cluster before it put the key back"
+    );
 
     another_machine_proves_it(cluster);
 
@@ -127,12 +128,12 @@ fn another_machine_proves_it(cluster: &LabCluster) {
         let run = cluster.program.run(verb).arg("-i").arg(&cluster.inventory).env("HOME", home.path());
         run.arg("--trust-on-first-use").arg("--identity").arg(&identity)
     };
-    let place = generations(cluster)[0]["at"][1].as_str().unwrap().to_owned();
+    let place = cluster.generations()[0]["at"][1].as_str().unwrap().to_owned();
     assert!(place.starts_with("s3://"), "{place}");
     let drilled = theirs(&["drill", "--output", "json"]).arg("--from").arg(place).arg(name);
     let drilled = drilled.expect(0).result();
     assert_eq!((&drilled["proven"], &drilled["generation"]), (&true.into(), &name.into()), "{drilled}");
-    let proven = generations(cluster).into_iter().find(|one| one["generation"] == *name).unwrap();
+    let proven = cluster.generations().into_iter().find(|one| one["generation"] == *name).unwrap();
     assert_eq!(proven["proofs"][0]["level"], "L4", "{proven}");
     let answer =
         theirs(&["at"]).arg(name).arg("--").arg("get").arg("namespace").arg("kube-system").arg("-oname");
@@ -142,11 +143,6 @@ fn another_machine_proves_it(cluster: &LabCluster) {
     for file in ["etcd/snapshot.db", "pki/ca.key", "inventory.toml", "nodes.json"] {
         assert!(std::fs::metadata(to.join(file)).unwrap().len() > 0, "{file}");
     }
-}
-
-fn generations(cluster: &LabCluster) -> Vec<Value> {
-    let run = cluster.program.run(&["archive", "list", "--output", "json", "-i"]).arg(&cluster.inventory);
-    run.ended().result()["generations"].as_array().unwrap().clone()
 }
 
 fn is_by_a_node(one: &Value) -> bool {

@@ -3,8 +3,9 @@
 use crate::nodes::{ANCHOR, Nodes, ONE, TWO, db, entries, proof};
 use crate::payload::Files;
 use crate::place::{Memory, plain, root, set};
-use archive::{Archive, Folder, Level, NewIdentity, Secret};
+use archive::{Archive, Folder, Level, NewIdentity, Recipient, Secret};
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use tempfile::TempDir;
 
@@ -22,6 +23,15 @@ fn missing(programs: &[&str]) -> Option<String> {
     programs.iter().find(absent).map(ToString::to_string)
 }
 
+/// An empty archive in a folder, and somebody who can open what is sealed to him: his key lies beside it.
+fn site(dir: &TempDir) -> (PathBuf, Archive, Recipient) {
+    let path = dir.path().join("archive");
+    let archive = Archive::at(vec![Box::new(Folder::new(&path, None))]).unwrap();
+    let key = NewIdentity::mint("2026-11-24T12:00:00Z").unwrap();
+    fs::write(dir.path().join("identity.txt"), key.file.expose()).unwrap();
+    (path, archive, key.recipient)
+}
+
 #[test]
 fn a_person_opens_it_with_age_zstd_and_sha256sum() {
     if let Some(program) = missing(&["age", "zstd", "sha256sum"]) {
@@ -29,12 +39,9 @@ fn a_person_opens_it_with_age_zstd_and_sha256sum() {
         return;
     }
     let dir = TempDir::new().unwrap();
-    let path = dir.path().join("archive");
-    let archive = Archive::at(vec![Box::new(Folder::new(&path, None))]).unwrap();
-    let key = NewIdentity::mint("2026-11-24T12:00:00Z").unwrap();
-    fs::write(dir.path().join("identity.txt"), key.file.expose()).unwrap();
+    let (path, archive, recipient) = site(&dir);
     let mut set = set(1);
-    set.recipients.push(key.recipient);
+    set.recipients.push(recipient);
     set.seal(&archive, None).unwrap();
     // A second set, so that there is a newest one to find.
     let opened = archive.open_identity(&set.identities, &archive::Trust::FirstUse).unwrap();
@@ -70,12 +77,9 @@ fn a_person_takes_the_newest_snapshot_out_of_it() {
         return;
     }
     let dir = TempDir::new().unwrap();
-    let path = dir.path().join("archive");
-    let archive = Archive::at(vec![Box::new(Folder::new(&path, None))]).unwrap();
-    let key = NewIdentity::mint("2026-11-24T12:00:00Z").unwrap();
-    fs::write(dir.path().join("identity.txt"), key.file.expose()).unwrap();
+    let (path, archive, recipient) = site(&dir);
     let mut nodes = Nodes::sealed_at(&archive);
-    nodes.set.recipients.push(key.recipient);
+    nodes.set.recipients.push(recipient);
     nodes.seal_again(&archive);
     // By number, not by the order of the digits.
     let newest = nodes.publish(&archive, TWO, 10_000).unwrap();
@@ -117,12 +121,9 @@ fn a_person_takes_the_newest_programs_out_of_it() {
         return;
     }
     let dir = TempDir::new().unwrap();
-    let path = dir.path().join("archive");
-    let archive = Archive::at(vec![Box::new(Folder::new(&path, None))]).unwrap();
-    let key = NewIdentity::mint("2026-11-24T12:00:00Z").unwrap();
-    fs::write(dir.path().join("identity.txt"), key.file.expose()).unwrap();
+    let (path, archive, recipient) = site(&dir);
     let mut set = set(1);
-    set.recipients.push(key.recipient);
+    set.recipients.push(recipient);
     set.seal(&archive, None).unwrap();
     let mut files = Files::new();
     files.seal(&archive).unwrap();
