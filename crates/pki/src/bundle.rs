@@ -114,6 +114,25 @@ impl Bundle {
         Self::from_entries(&entries)
     }
 
+    /// The same cluster in another epoch: etcd's CA, its token and the control planes' signing keys are made anew, so
+    /// that nothing of the epoch before can speak to it or for it.
+    ///
+    /// # Errors
+    /// As [`Bundle::complete`].
+    pub fn successor(
+        &self,
+        cluster: &Cluster,
+        now: OffsetDateTime,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Self, Error> {
+        let (certificate, key) = names(Ca::Etcd);
+        let mut entries = self.entries();
+        let is_old =
+            |name: &str| [certificate, key, ETCD_TOKEN].contains(&name) || name.starts_with(DELEGATED);
+        entries.retain(|name, _| !is_old(name));
+        Self::complete(entries, cluster, None, now, entropy)
+    }
+
     /// Opens a whole bundle. An expired CA can be opened, but signs nothing.
     ///
     /// # Errors

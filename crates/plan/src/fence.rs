@@ -29,7 +29,12 @@ impl Fencing<'_> {
 
 /// Stops the control plane of the node that runs it. It prints a line for each thing that it changed.
 pub fn fence(by: &Fencing) -> Script {
-    Script::new(format!("set -eu\n{}", include_str!("fence.sh"))).set("WHY", &by.words())
+    stop(&by.words())
+}
+
+/// The same, with the reason in words.
+pub(crate) fn stop(why: &str) -> Script {
+    Script::new(format!("set -eu\n{}", include_str!("fence.sh"))).set("WHY", why)
 }
 
 #[cfg(test)]

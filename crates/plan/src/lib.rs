@@ -14,6 +14,7 @@ pub mod kubeadm;
 mod parts;
 pub mod patches;
 mod payload;
+mod rebuild;
 mod render;
 mod running;
 mod standing;
@@ -31,6 +32,7 @@ pub use parts::etcd::QUORUM;
 pub use parts::preflight::{Problem, problems};
 pub use parts::snapshots::Snapshots;
 pub use payload::{Image, Payload, Program};
+pub use rebuild::{Aside, CLEARED, Objects, Rebuild, Volume};
 pub use render::{TemplateError, template};
 pub use running::{Running, running};
 pub use standing::{Known, Standing, standing};
@@ -70,6 +72,10 @@ pub struct Context<'a> {
     pub cgroups: kubeadm::Cgroups,
     /// Laid or added.
     pub growth: Growth,
+    /// The epoch whose cluster this is.
+    pub epoch: u64,
+    /// What comes back, where the cluster is built again from the archive.
+    pub rebuild: Option<&'a Rebuild>,
     /// What the nodes' own snapshots are made by, where they can write a destination.
     pub snapshots: Option<&'a Snapshots>,
 }
@@ -91,6 +97,11 @@ impl Context<'_> {
     fn coordinator<'n>(&self, control_planes: &[&'n Node]) -> Option<&'n Node> {
         let ready = |node: &&&Node| self.answer(node).is_some_and(|answer| answer.today.api_ready);
         control_planes.iter().find(ready).or(control_planes.first()).copied()
+    }
+
+    /// Whether the rebuild stops when the apiservers are there.
+    fn holds(&self) -> bool {
+        self.rebuild.is_some_and(|rebuild| rebuild.hold)
     }
 
     fn coordinates(&self, node: &Node) -> bool {

@@ -5,7 +5,7 @@ use crate::parts::{
     addons, api_endpoint, certificates, control_plane, etcd, health, host, kubelet, network, runtime,
     snapshots,
 };
-use crate::{Context, Growth, TemplateError};
+use crate::{Context, Growth, TemplateError, rebuild};
 use inventory::{Node, Role};
 use step::{HostId, Lane, Needs, Order, Plan, Stage, Step};
 
@@ -14,7 +14,9 @@ pub fn up(context: &Context) -> Result<Plan, TemplateError> {
     let nodes: Vec<&Node> = context.cluster.nodes.iter().filter(|node| context.answered(node)).collect();
     let control_planes: Vec<&Node> = of_role(&nodes, Role::ControlPlane);
     let workers: Vec<&Node> = of_role(&nodes, Role::Worker);
-    let mut stages = match context.growth {
+    let mut stages: Vec<Stage> =
+        context.rebuild.map(|rebuild| rebuild::set_aside(context, rebuild, &nodes)).into_iter().collect();
+    stages.extend(match context.growth {
         Growth::Laid => vec![stage(context, "bring up", Order::Together, &nodes)?],
         Growth::Added => {
             // Members that stand first: one that comes back counts for the quorum of the next.
@@ -26,8 +28,10 @@ pub fn up(context: &Context) -> Result<Plan, TemplateError> {
                 stage(context, "workers", Order::Together, &workers)?,
             ]
         }
-    };
-    if let Some(coordinator) = context.coordinator(&control_planes) {
+    });
+    if let Some(coordinator) = context.coordinator(&control_planes)
+        && !context.holds()
+    {
         stages.push(finish(context, coordinator, &nodes, &control_planes));
     }
     stages.retain(|stage| !stage.lanes.is_empty());
@@ -59,7 +63,18 @@ fn lane(context: &Context, node: &Node) -> Result<Lane, TemplateError> {
             steps.push(control_plane::etcd_manifest(context, node)?);
             steps.push(kubelet::answers());
             steps.extend(etcd::ready(context, node));
-            steps.extend(control_plane::components(context, node)?);
+            steps.extend(context.rebuild.map(rebuild::leases));
+            steps.extend(control_plane::api_server(context, node)?);
+            if context.holds() {
+                return Ok(Lane { on: HostId::new(&node.name), steps });
+            }
+            if let Some(rebuild) = context.rebuild {
+                steps.extend([
+                    addons::administrators(context),
+                    rebuild::clear(rebuild, context.coordinates(node)),
+                ]);
+            }
+            steps.extend(control_plane::controllers(context, node)?);
             if context.growth == Growth::Laid && context.coordinates(node) {
                 steps.extend(addons::for_pods(context));
             }
@@ -68,6 +83,7 @@ fn lane(context: &Context, node: &Node) -> Result<Lane, TemplateError> {
         Role::Worker => {
             steps.extend(api_endpoint::steps(context, node)?);
             steps.extend([kubelet::start(), kubelet::answers()]);
+            steps.extend(context.rebuild.and_then(|rebuild| rebuild::register(rebuild, node)));
         }
         Role::Etcd => {}
     }
@@ -81,9 +97,13 @@ fn finish(context: &Context, coordinator: &Node, nodes: &[&Node], control_planes
         steps.extend(addons::for_pods(context));
     }
     steps.extend(addons::for_people(context));
+    steps.extend(context.rebuild.map(|_| rebuild::reported(nodes)));
     steps.push(health::registered(nodes));
     steps.push(addons::nodes(nodes));
     steps.extend(health::steps(context, nodes));
+    if context.growth == Growth::Added || context.rebuild.is_some() {
+        steps.push(rebuild::put_back());
+    }
     Stage {
         name: "finish".into(),
         order: Order::Together,

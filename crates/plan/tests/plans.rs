@@ -5,7 +5,7 @@
 use inventory::Cluster;
 use pki::{Entropy, SystemEntropy};
 use plan::ask::survey::{Answer, Facts, Today};
-use plan::{Context, Growth, Payload, Snapshots, kubeadm::Cgroups};
+use plan::{Context, Growth, Payload, Rebuild, Snapshots, kubeadm::Cgroups};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use step::{Body, Change, Digest, HostId, Plan, Same, Script, Step};
@@ -64,6 +64,32 @@ fn up(file: &str, cgroup: u8, growth: Growth) -> Plan {
 }
 
 fn up_with(file: &str, cgroup: u8, growth: Growth, snapshots: Option<&Snapshots>) -> Plan {
+    made(file, cgroup, growth, snapshots, None)
+}
+
+/// cp2 still has what it had; the worker lives.
+fn rebuilt(hold: bool) -> Plan {
+    let rebuild = Rebuild {
+        claim: "epoch 2, claimed by ada on laptop at 2026-11-24T12:00:00Z".into(),
+        epoch: 2,
+        snapshot: (Digest::of(b"snapshot"), 8),
+        bump: 1_000_000_000,
+        gone: vec!["cp9".into()],
+        living: vec!["w1".into()],
+        unknown: vec!["w1".into()],
+        aside: Vec::new(),
+        hold,
+    };
+    made("stacked-3.toml", 2, Growth::Laid, None, Some(&rebuild))
+}
+
+fn made(
+    file: &str,
+    cgroup: u8,
+    growth: Growth,
+    snapshots: Option<&Snapshots>,
+    rebuild: Option<&Rebuild>,
+) -> Plan {
     let cluster = cluster(file);
     let now = time::OffsetDateTime::from_unix_timestamp(1_795_000_000).unwrap();
     let entropy = &mut Steady(SystemEntropy);
@@ -73,7 +99,9 @@ fn up_with(file: &str, cgroup: u8, growth: Growth, snapshots: Option<&Snapshots>
         .iter()
         .map(|node| (node.name.clone(), bundle.node_files(&cluster, node, now, entropy).unwrap()))
         .collect();
-    let answers = cluster.nodes.iter().map(|node| answer(node, cgroup, growth == Growth::Added)).collect();
+    let stands =
+        |node: &inventory::Node| growth == Growth::Added || (rebuild.is_some() && node.name == "cp2");
+    let answers = cluster.nodes.iter().map(|node| answer(node, cgroup, stands(node))).collect();
     let files = cluster.kubeadm.files.keys().map(|path| (path.clone(), "content".into())).collect();
     let patches = cluster.kubeadm.patches.keys().map(|name| (name.clone(), "{}".into())).collect();
     let context = Context {
@@ -87,6 +115,8 @@ fn up_with(file: &str, cgroup: u8, growth: Growth, snapshots: Option<&Snapshots>
         patches: &patches,
         cgroups: Cgroups::of(&cluster, &answers),
         growth,
+        epoch: rebuild.map_or(1, |rebuild| rebuild.epoch),
+        rebuild,
         snapshots,
     };
     plan::up(&context).unwrap()
@@ -169,6 +199,19 @@ fn a_cluster_that_stands() {
 }
 
 #[test]
+fn the_same_cluster_again() {
+    let outline = outline(&rebuilt(false));
+    insta::assert_snapshot!(outline);
+    // Held, nothing acts on what came back.
+    let held = self::outline(&rebuilt(true));
+    assert!(held.contains("apiserver is live"));
+    for acts in ["manifest of kube-controller-manager", "manifest of kube-scheduler", plan::CLEARED, "finish"]
+    {
+        assert!(outline.contains(acts) && !held.contains(acts), "{acts}");
+    }
+}
+
+#[test]
 fn files_of_a_lab_on_cgroup_v1() {
     let plan = up("lab.toml", 1, Growth::Laid);
     insta::assert_snapshot!("control_plane_on_v1", texts(&plan, "cp1"));
@@ -241,6 +284,9 @@ fn scripts_are_posix_and_clean() {
         .into_iter()
         .flat_map(|growth| scripts(&up("everything.toml", 1, growth)))
         .collect();
+    scripts.extend(self::scripts(&rebuilt(false)));
+    scripts.push(("witnesses".into(), plan::ask::witnesses::witnesses(&[], "A", "B").script));
+    scripts.push(("pods".into(), plan::ask::pods::pods().script));
     scripts.push(("survey".into(), plan::ask::survey::survey().script));
     scripts.push(("health".into(), plan::ask::health::health(&cluster("stacked-3.toml")).script));
     scripts.push((

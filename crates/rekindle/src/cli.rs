@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 pub use archive::{
-    ArchiveCommand, At, Drill, Fence, Generation, KitArgs, NodeCommand, Opening, PolicyCommand, PolicyFor,
-    Reading, RecipientsCommand, Snapshot,
+    ArchiveCommand, At, Distrust, Drill, Fence, Generation, KitArgs, NodeCommand, Opening, PolicyCommand,
+    PolicyFor, Reading, RecipientsCommand, Snapshot,
 };
 
 /// Highly available Kubernetes control planes with kubeadm over SSH, and the same cluster again from an archive.
@@ -71,6 +71,13 @@ pub enum Command {
   rekindle up -i prod.toml --accept-new         first contact: record the nodes' host keys
   rekindle up -i prod.toml --output json | jq   one event a line")]
     Up(Up),
+    /// Build the same cluster again from the archive: same CAs, keys and objects, on the machines of the inventory.
+    #[command(after_help = "Examples:
+  sudo rekindle rebuild -i prod.toml                      shows what it would do, and asks
+  sudo rekindle rebuild -i prod.toml --old-cluster-is-gone=prod
+  sudo rekindle rebuild -i prod.toml 1-770-ab12 --yes=REBUILD-prod
+  sudo rekindle rebuild -i prod.toml --hold               stop when the apiservers are there; --release goes on")]
+    Rebuild(Rebuild),
     /// Show what `up` would change: the diff of every file, and the restarts in their order. Changes nothing.
     #[command(after_help = "Example:\n  rekindle plan -i prod.toml --exit-code || echo there are changes")]
     Plan(Plan),
@@ -200,6 +207,43 @@ pub struct Up {
     /// Change a cluster that stands without sealing its etcd before.
     #[arg(long)]
     pub without_snapshot: bool,
+}
+
+/// `rebuild`.
+#[derive(Clone, Debug, Args)]
+pub struct Rebuild {
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: Cluster,
+    /// The generation; default: the newest that counts.
+    pub generation: Option<String>,
+    /// Whose generations are left out.
+    #[command(flatten)]
+    pub distrust: Distrust,
+    /// REBUILD-NAME with the cluster's name; asked for on a terminal.
+    #[arg(long, value_name = "REBUILD-NAME")]
+    pub yes: Option<String>,
+    /// The cluster's name: its old control planes are gone, whatever still answers at their addresses. Agrees, too.
+    #[arg(long, value_name = "NAME")]
+    pub old_cluster_is_gone: Option<String>,
+    /// A node of the old cluster that is switched off for good: its pods are not waited for; may be given more than once.
+    #[arg(long, value_name = "NODE")]
+    pub fenced: Vec<String>,
+    /// Do without a destination that is lost for good, called as `archive list` does; may be given more than once.
+    #[arg(long, value_name = "DEST")]
+    pub without: Vec<String>,
+    /// Claim over somebody else's claim of an epoch in which no cluster was born.
+    #[arg(long)]
+    pub take_over: bool,
+    /// Stop when etcd and the apiservers are there; nothing acts on what came back yet.
+    #[arg(long)]
+    pub hold: bool,
+    /// Go on where `--hold` stopped.
+    #[arg(long, conflicts_with = "hold")]
+    pub release: bool,
+    /// A folder on a disk with room for 1.5 times the snapshot.
+    #[arg(long, value_name = "FOLDER")]
+    pub scratch: Option<PathBuf>,
 }
 
 /// `plan`.

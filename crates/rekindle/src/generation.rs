@@ -7,10 +7,10 @@ use crate::failure::{Exit, Failure, file_error};
 use crate::payload::{Obtained, obtain_wanted};
 use crate::receive;
 use crate::report::Reporter;
-use crate::vault::{Origin, Remembered, Signing, Tried, Vault, generation_name};
+use crate::vault::{Remembered, Signing, Tried, Vault, generation_name};
 use artifacts::{Arch, Images, ProgramName, Wanted};
 use engine::{Hosts, Options, Pipe, Target};
-use inventory::Cluster;
+use inventory::{Cluster, Source};
 use pki::SystemEntropy;
 use plan::drill::{Drill, Programs, Purpose};
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ pub struct Generation {
     programs: Programs,
     snapshot: PathBuf,
     archived: Option<Archived>,
-    vault: Vault,
+    vault: Option<Vault>,
     scratch: PathBuf,
     hosts: Hosts,
 }
@@ -46,12 +46,29 @@ impl Generation {
     ) -> Result<Self, Failure> {
         possible(environment)?;
         let (origin, vault) = Vault::read(&args.reading, environment, report)?;
-        let Taken { remembered, snapshot, archived } = take(&vault, args, environment, report)?;
+        let taken = take(&vault, args, environment, report)?;
+        let archived = taken.remembered.cluster.as_ref();
+        let source = archived.map(|cluster| origin.source(cluster).clone()).unwrap_or(Source::Upstream);
+        let from = (&source, origin.folder.as_path());
+        let generation = Self::of(taken, from, args.scratch.as_deref(), environment, report).await?;
+        Ok(Self { vault: Some(vault), ..generation })
+    }
+
+    /// Of one that is opened already, with programs from this source (and the folder where its paths start).
+    pub async fn of(
+        taken: Taken,
+        from: (&Source, &Path),
+        scratch: Option<&Path>,
+        environment: &Environment,
+        report: &Reporter,
+    ) -> Result<Self, Failure> {
+        possible(environment)?;
+        let Taken { remembered, snapshot, archived } = taken;
         let cluster = remembered.cluster.clone().ok_or_else(|| {
             Failure::refused("the archive's own inventory can't be read")
                 .hint("use the rekindle that wrote it")
         })?;
-        let programs = programs(&origin, &cluster, &remembered, environment, report).await?;
+        let programs = programs(from, &cluster, &remembered, environment, report).await?;
         let first = cluster.control_planes().next();
         let node = first.ok_or_else(|| Failure::refused("the archived cluster has no control plane"))?;
         let (now, entropy) = (OffsetDateTime::now_utc(), &mut SystemEntropy);
@@ -62,7 +79,7 @@ impl Generation {
         let events = report.listen(None);
         let here = Target::local(HostId::new("here"));
         let (hosts, _) = Hosts::connect(vec![here], Options::default(), &events).await;
-        let scratch = args.scratch.clone().unwrap_or_else(|| SCRATCH.into());
+        let scratch = scratch.map_or_else(|| SCRATCH.into(), Path::to_path_buf);
         Ok(Self {
             cluster,
             remembered,
@@ -71,10 +88,15 @@ impl Generation {
             programs,
             snapshot,
             archived,
-            vault,
+            vault: None,
             scratch,
             hosts,
         })
+    }
+
+    /// Its identity set.
+    pub fn remembered(&self) -> &Remembered {
+        &self.remembered
     }
 
     /// Its name in the archive, where it came from there.
@@ -94,8 +116,8 @@ impl Generation {
 
     /// Notes in the archive what was proven of it, where it came from there.
     pub fn prove(&self, tried: Tried) -> Result<(), Failure> {
-        let Some(archived) = &self.archived else { return Ok(()) };
-        self.vault.prove(&archived.id, tried, &Signing::with(&self.remembered.bundle)?)
+        let (Some(archived), Some(vault)) = (&self.archived, &self.vault) else { return Ok(()) };
+        vault.prove(&archived.id, tried, &Signing::with(&self.remembered.bundle)?)
     }
 
     /// Boots it and returns the script's exit status, and the end of what it said on standard error. `take` gets what
@@ -155,9 +177,11 @@ struct Archived {
 }
 
 /// An etcd snapshot as a file, and what belongs to it.
-struct Taken {
-    remembered: Remembered,
-    snapshot: PathBuf,
+pub struct Taken {
+    /// The identity set that it names.
+    pub remembered: Remembered,
+    /// Where it lies.
+    pub snapshot: PathBuf,
     archived: Option<Archived>,
 }
 
@@ -175,7 +199,16 @@ fn take(
         return Ok(Taken { remembered, snapshot, archived: None });
     }
     let generations = vault.generations_not_from(&args.distrust.not_from)?;
-    let chosen = vault.choose(&generations, args.generation.as_deref())?;
+    take_chosen(vault, vault.choose(&generations, args.generation.as_deref())?, environment, report)
+}
+
+/// Opens one of the archive's.
+pub fn take_chosen(
+    vault: &Vault,
+    chosen: &archive::Generation,
+    environment: &Environment,
+    report: &Reporter,
+) -> Result<Taken, Failure> {
     let folder = environment.scratch("generation")?;
     let path = folder.path().join("snapshot.db");
     let failed = |error| file_error("cannot be written", &path, &error);
@@ -190,7 +223,7 @@ fn take(
 
 /// The cluster's own programs, for this machine, from the cache or the source that the inventory names.
 async fn programs(
-    origin: &Origin,
+    (source, folder): (&Source, &Path),
     cluster: &Cluster,
     remembered: &Remembered,
     environment: &Environment,
@@ -211,8 +244,7 @@ async fn programs(
         .into(),
         images: Images::These(vec![reference.clone()]),
     };
-    let source = origin.source(cluster);
-    let got = obtain_wanted(source, &origin.folder, &wanted, environment, report).await?;
+    let got = obtain_wanted(source, folder, &wanted, environment, report).await?;
     let Obtained { payload, artifacts, .. } = got;
     let image = artifacts.images.first().ok_or_else(|| Failure::refused(format!("no image {reference}")))?;
     let archived = remembered.payload.iter().flat_map(|payload| &payload.images);

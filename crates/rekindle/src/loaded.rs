@@ -3,6 +3,7 @@
 use crate::environment::Environment;
 use crate::failure::{Failure, file_error};
 use crate::report::Reporter;
+use crate::vault::Remembered;
 use inventory::{Cluster, Parsed};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -75,22 +76,53 @@ impl Loaded {
         for (name, path) in &cluster.kubeadm.patches {
             local.patches.insert(name.clone(), read(path)?);
         }
-        if let Some(path) = plan::encryption::path(cluster)
-            && let Some(text) = local.files.get(path)
-        {
-            local.encryption_keys =
-                plan::encryption::keys(path, text).map_err(|error| Failure::because(&error))?;
-        }
-        local.nothing_is_missed()?;
+        let mut local = local.checked(cluster)?;
         if let Some(own) = &cluster.pki.own_ca {
             local.own_ca =
                 Some(pki::OwnCa { certificate: read(&own.certificate)?, key: read(&own.key)?.into() });
         }
         Ok(local)
     }
+
+    /// The same as the archive holds them; what it does not hold is read here.
+    pub fn archived_files(
+        &self,
+        remembered: &Remembered,
+        environment: &Environment,
+    ) -> Result<LocalFiles, Failure> {
+        let here = |path: &PathBuf| read_text(&environment.path(&self.folder, path));
+        let mut local = LocalFiles::default();
+        for (on_node, path) in &self.cluster().kubeadm.files {
+            let text = match remembered.files.get(on_node) {
+                Some(text) => text.clone(),
+                None => here(path)?.into(),
+            };
+            local.files.insert(on_node.clone(), text);
+        }
+        for (name, path) in &self.cluster().kubeadm.patches {
+            let text = match remembered.patches.get(name) {
+                Some(text) => text.clone(),
+                None => here(path)?,
+            };
+            local.patches.insert(name.clone(), text);
+        }
+        local.checked(self.cluster())
+    }
 }
 
 impl LocalFiles {
+    /// With the keys of the encryption at rest; nothing is missed.
+    fn checked(mut self, cluster: &Cluster) -> Result<Self, Failure> {
+        if let Some(path) = plan::encryption::path(cluster)
+            && let Some(text) = self.files.get(path)
+        {
+            self.encryption_keys =
+                plan::encryption::keys(path, text).map_err(|error| Failure::because(&error))?;
+        }
+        self.nothing_is_missed()?;
+        Ok(self)
+    }
+
     /// What a patch names on the control planes must be known, so that the archive holds it.
     fn nothing_is_missed(&self) -> Result<(), Failure> {
         let laid = |path: &str| {

@@ -12,6 +12,7 @@ mod kit;
 mod loaded;
 mod node;
 mod payload;
+mod ready;
 mod receive;
 mod relying;
 mod report;
@@ -55,6 +56,7 @@ async fn run(cli: &Cli, environment: &Environment, report: &Reporter) -> Result<
         Command::Init(args) => commands::init::run(args, report)?,
         Command::Check(args) => commands::check::run(args, environment, report)?,
         Command::Up(args) => commands::up::run(args, environment, report).await?,
+        Command::Rebuild(args) => commands::rebuild::run(args, environment, report).await?,
         Command::Plan(args) => commands::plan::run(args, environment, report).await?,
         Command::Status(args) => commands::status::run(args, environment, report).await?,
         Command::Snapshot(args) => commands::snapshot::run(args, environment, report).await?,

@@ -97,6 +97,11 @@ impl Session {
         self.loaded.cluster()
     }
 
+    /// The epoch whose cluster is wanted.
+    pub fn epoch(&self) -> u64 {
+        self.remembered.as_ref().map_or(1, |remembered| remembered.holding().epoch)
+    }
+
     /// What stands.
     pub fn standing(&self) -> plan::Standing {
         let known = self.remembered.as_ref().map(Remembered::known);

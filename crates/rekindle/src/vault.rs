@@ -32,7 +32,6 @@ use keys::Keys;
 pub use missing::{Missing, bring};
 pub use opened::{LastOpened, openings};
 pub use payload::digests;
-pub use reading::Origin;
 use trust_note::{note_trust, noted_trust};
 
 /// How a person calls a generation.
@@ -87,6 +86,11 @@ impl Remembered {
     /// Its identity set: what anybody may know of it.
     pub fn public(&self) -> &archive::IdentityPublic {
         &self.opened.public
+    }
+
+    /// What its identity set says of how it came about.
+    pub fn facts(&self) -> &BTreeMap<String, String> {
+        &self.opened.facts
     }
 
     /// Every entry of its identity set.
@@ -201,7 +205,7 @@ impl Vault {
             public_keys: &public_keys(bundle)?,
             encryption_keys: &encryption_keys(contents.local)?,
             entries: &entries(contents),
-            facts: &BTreeMap::new(),
+            facts: contents.facts,
             delegations: &delegations(bundle, previous),
             recipients,
             previous: previous.map(|remembered| &remembered.opened),

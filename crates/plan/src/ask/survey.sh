@@ -40,6 +40,7 @@ ss -Hltn 2>/dev/null | while read -r _ _ _ at _; do say listens "${at##*:}"; don
 why=$(head -n 1 /var/lib/rekindle/fenced/why 2>/dev/null) && say fenced "$why"
 mark=$(cat /var/lib/rekindle/cluster 2>/dev/null) || exit 0
 say cluster "$mark"
+epoch=$(cat /var/lib/rekindle/epoch 2>/dev/null) && say epoch "$epoch"
 
 # On a node of ours: ask etcd and the API, each through this node's own door.
 tls=/etc/kubernetes/pki/etcd

@@ -69,7 +69,7 @@ fn digest(value: &Value) -> String {
 /// super-admin.conf, which kubeadm wants to lie beside admin.conf; it need not lie anywhere.
 ///
 /// Source: `EnsureAdminClusterRoleBinding` in kubeadm's `app/phases/kubeconfig/kubeconfig.go`.
-fn administrators(context: &Context) -> Step {
+pub fn administrators(context: &Context) -> Step {
     // The apiserver's own client certificate is an administrator's too, and curl starts faster than kubectl.
     let bound = "bound() {\n\
         \tcurl -ksf -m 5 -o /dev/null --cert /etc/kubernetes/pki/apiserver-kubelet-client.crt \\\n\

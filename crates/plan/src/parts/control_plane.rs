@@ -73,17 +73,20 @@ pub fn etcd_manifest(context: &Context, node: &Node) -> Result<Step, TemplateErr
     static_pod(context, node, &ETCD)
 }
 
-/// The control plane proper, when etcd has a quorum.
-pub fn components(context: &Context, node: &Node) -> Result<Vec<Step>, TemplateError> {
+/// The apiserver, when etcd has a quorum.
+pub fn api_server(context: &Context, node: &Node) -> Result<Vec<Step>, TemplateError> {
     let live = Script::new("curl -ksf -m 2 -o /dev/null https://127.0.0.1:6443/livez");
     let hint =
         "ctr -n k8s.io containers ls, and the newest file in /var/log/pods/kube-system_kube-apiserver-*";
     Ok(vec![
         static_pod(context, node, &API_SERVER)?,
         Step::wait("apiserver is live", live).within(180).hint(hint),
-        static_pod(context, node, &CONTROLLER_MANAGER)?,
-        static_pod(context, node, &SCHEDULER)?,
     ])
+}
+
+/// What acts on what the apiserver holds.
+pub fn controllers(context: &Context, node: &Node) -> Result<Vec<Step>, TemplateError> {
+    Ok(vec![static_pod(context, node, &CONTROLLER_MANAGER)?, static_pod(context, node, &SCHEDULER)?])
 }
 
 fn static_pod(context: &Context, node: &Node, pod: &StaticPod) -> Result<Step, TemplateError> {

@@ -4,12 +4,15 @@
 //! it stands, a member without a disk is removed and added again as a learner.
 
 use crate::kubeadm::host_port;
-use crate::{Context, Growth};
+use crate::{Context, Growth, Rebuild};
 use inventory::Node;
-use step::{Script, Step};
+use step::{File, Script, Step};
 
 /// The step that shows a quorum: once it ended well, the cluster is born.
 pub const QUORUM: &str = "etcd has a quorum";
+
+/// Where the archived snapshot lies while a member is laid from it.
+const SNAPSHOT: &str = "/var/lib/rekindle/etcd-snapshot.db";
 
 fn peer_url(node: &Node) -> String {
     format!("https://{}", host_port(&node.address.to_string(), 2380))
@@ -25,18 +28,30 @@ pub fn data(context: &Context, node: &Node) -> Vec<Step> {
         "for log in /var/lib/etcd/member/wal/*.wal; do [ ! -e \"$log\" ] || exit 0; done\necho 'no log of a member'\nexit 1",
     );
     let data = match context.growth {
-        Growth::Laid => Step::run("lay etcd member", there, lay(context, node)).within(60),
-        Growth::Added => Step::run("add etcd member as a learner", there, rejoin(context, node))
+        Growth::Laid => Step::run("lay etcd member", there.clone(), lay(context, node)).within(600),
+        Growth::Added => Step::run("add etcd member as a learner", there.clone(), rejoin(context, node))
             .within(300)
             .hint("etcd must have a quorum; `rekindle status` shows the members"),
     };
-    vec![data, without_scratch()]
+    let snapshot = context.rebuild.map(|rebuild| snapshot(rebuild, &there));
+    snapshot.into_iter().chain([data, without_scratch()]).collect()
+}
+
+/// The archived snapshot, for as long as no member was laid from it.
+fn snapshot(rebuild: &Rebuild, there: &Script) -> Step {
+    let (sha256, size) = rebuild.snapshot;
+    let wanted = Script::new(format!(
+        "({}) >/dev/null || echo \"$SHA256  {SNAPSHOT}\" | sha256sum -c --status",
+        there.text()
+    ));
+    let file = File::program(SNAPSHOT, sha256, size).mode(0o600);
+    Step::file(file.holds(wanted.set("SHA256", &sha256.hex()))).within(600)
 }
 
 /// A run that was killed after the member had its log did not remove what it worked with.
 fn without_scratch() -> Step {
     const SCRATCH: &str = "/var/lib/rekindle/etcd-laying /var/lib/.etcd.laying /var/lib/rekindle/etcd-joining \
-                           /var/lib/rekindle/etcd.yaml.rejoining";
+                           /var/lib/rekindle/etcd.yaml.rejoining /var/lib/rekindle/etcd-snapshot.db";
     Step::run(
         "remove what an interrupted run left of etcd",
         Script::new(format!(
@@ -49,11 +64,35 @@ fn without_scratch() -> Step {
 fn lay(context: &Context, node: &Node) -> Script {
     let members: Vec<String> =
         context.cluster.etcd_nodes().map(|node| format!("{}={}", node.name, peer_url(node))).collect();
+    let (snapshot, bump) =
+        context.rebuild.map_or((String::new(), 0), |rebuild| (SNAPSHOT.into(), rebuild.bump));
     Script::new(include_str!("etcd_lay.sh"))
+        .set("SNAPSHOT", &snapshot)
+        .set("BUMP", &bump.to_string())
+        .set("BEFORE", &before(context, node).unwrap_or_default())
         .set("NAME", &node.name)
         .set("LIST", &members.join(","))
         .set("TOKEN", context.bundle.etcd_token())
         .set("PEER", &peer_url(node))
+}
+
+/// Where a laid member with data asks whether the one before it has its port open: members that start at once wait
+/// for each other's answer in etcd's initial corruption check, 7 s a peer.
+fn before(context: &Context, node: &Node) -> Option<String> {
+    context.rebuild?;
+    let mut answered = context.cluster.etcd_nodes().filter(|node| context.answered(node));
+    let mut last = None;
+    answered
+        .find_map(|other| {
+            if other.name == node.name {
+                Some(last)
+            } else {
+                last = Some(other);
+                None
+            }
+        })
+        .flatten()
+        .map(|other| format!("{}/members", peer_url(other)))
 }
 
 fn rejoin(context: &Context, node: &Node) -> Script {

@@ -9,6 +9,9 @@ use step::{File, Script, Step};
 /// Where a node says whose it is.
 pub const MARK: &str = "/var/lib/rekindle/cluster";
 
+/// Where it says in which epoch it was made.
+pub const EPOCH: &str = "/var/lib/rekindle/epoch";
+
 /// Debian's and Ubuntu's packages, each by a program of it that must be found.
 const PACKAGES: [(&str, &str); 9] = [
     ("conntrack", "conntrack"),
@@ -25,6 +28,7 @@ const PACKAGES: [(&str, &str); 9] = [
 /// The host's steps.
 pub fn steps(context: &Context, node: &Node) -> Result<Vec<Step>, TemplateError> {
     let mut steps = vec![Step::file(File::text(MARK, format!("{}\n", context.bundle.uid())))];
+    steps.push(Step::file(File::text(EPOCH, format!("{}\n", context.epoch))));
     steps.push(packages(context, node));
     let container = context.cluster.host.container;
     if !container {

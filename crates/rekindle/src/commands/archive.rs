@@ -138,7 +138,7 @@ pub fn overdue(
 }
 
 /// By the writer's clock, so it may be missing; nothing is decided by it.
-fn age(one: &Generation, now: OffsetDateTime) -> Option<Duration> {
+pub fn age(one: &Generation, now: OffsetDateTime) -> Option<Duration> {
     (now - one.created()?).try_into().ok()
 }
 

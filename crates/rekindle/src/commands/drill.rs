@@ -9,6 +9,7 @@ use crate::vault::Tried;
 use archive::Level;
 use engine::Pipe;
 use plan::drill::{Drilled, Purpose, Undecodable};
+use plan::export::{Frame, Frames};
 use std::ops::ControlFlow;
 use std::time::Duration;
 use step::Output;
@@ -57,10 +58,45 @@ pub async fn drill(generation: &Generation) -> Result<Drilled, Failure> {
         if stdout.len() <= LONGEST { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
     let (status, said) = generation.boot(Purpose::Prove, &mut take).await?;
+    judge(generation, (status, said), String::from_utf8_lossy(&stdout).into_owned())
+}
+
+/// The same, and every page of every kind goes to `page`.
+pub async fn drill_through(
+    generation: &Generation,
+    page: &mut (dyn FnMut(&str, &[u8]) -> Result<(), Failure> + Send),
+) -> Result<Drilled, Failure> {
+    let (mut frames, mut failed) = (Frames::default(), None);
+    let mut take = |pipe, bytes: &[u8]| {
+        if pipe != Pipe::Out {
+            return ControlFlow::Continue(());
+        }
+        let due = |error| Failure::because(&error).exit(Exit::Due);
+        let found = frames.take(bytes).map_err(due).and_then(|found| {
+            found.iter().try_for_each(|frame| match frame {
+                Frame::Page(kind, text) => page(kind, text),
+                _ => Ok(()),
+            })
+        });
+        match found {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(failure) => {
+                failed = Some(failure);
+                ControlFlow::Break(())
+            }
+        }
+    };
+    let ended = generation.boot(Purpose::ProveAndExport, &mut take).await?;
+    match failed {
+        Some(failure) => Err(failure),
+        None => judge(generation, ended, frames.said().to_owned()),
+    }
+}
+
+fn judge(generation: &Generation, (status, said): (i32, String), stdout: String) -> Result<Drilled, Failure> {
     if status != 0 {
         return Err(Failure::refused(format!("not proven: it ended with {status}: {said}")).exit(Exit::Due));
     }
-    let stdout = String::from_utf8_lossy(&stdout).into_owned();
     let output = Output { status, stdout, stderr: said };
     let mut drilled =
         plan::drill::parse(&output).map_err(|error| Failure::because(&error).exit(Exit::Due))?;

@@ -11,6 +11,7 @@ pub mod kubeconfig;
 pub mod kubectl;
 pub mod lab;
 pub mod plan;
+pub mod rebuild;
 pub mod snapshot;
 pub mod status;
 pub mod up;

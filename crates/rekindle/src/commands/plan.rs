@@ -1,9 +1,10 @@
 //! `plan`: what `up` would change: each open step in its order, and the diff of each file. Changes nothing.
 
-use super::up::{self, Ready};
+use super::up;
 use crate::cli;
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::ready::Ready;
 use crate::report::Reporter;
 use crate::session::Session;
 use engine::{Found, Preview};

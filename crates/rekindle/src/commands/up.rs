@@ -1,35 +1,28 @@
 //! `up`: the whole line. Inventory, archive, survey; then mint or open, seal, and run the plan.
 
 mod before_touch;
-mod judge;
+pub mod judge;
 mod payload;
 mod summary;
-mod timers;
+pub mod timers;
 
 use crate::cli;
 use crate::commands::snapshot::Made;
-use crate::destinations;
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome};
-use crate::loaded::LocalFiles;
-use crate::payload::{Obtained, obtain};
+use crate::ready::{Beginning, Brought, Ready, fetch};
 use crate::report::{Reporter, duration};
 use crate::session::Session;
-use crate::vault::{Contents, Missing, Recipients, Remembered};
-use archive::{Sealed, Stamp};
-use artifacts::Arch;
-use engine::{Blobs, Event, Preview, Report, Settings};
-use pki::{Bundle, NodeFiles, SystemEntropy};
-use plan::kubeadm::Cgroups;
-use plan::{Context, Growth, Payload};
+use crate::vault::{Missing, Remembered};
+use archive::Sealed;
+use engine::{Blobs, Settings};
+use pki::{Bundle, SystemEntropy};
+use plan::{Growth, Payload};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Instant;
-use step::{Digest, Plan};
-use summary::{before_relying, conclude, first_generation, sealed_words, tell_before_relying, tell_minted};
-use time::format_description::well_known::Rfc3339;
-use timers::{Timers, timers};
+use summary::{before_relying, first_generation, tell_before_relying};
+pub use summary::{conclude, sealed_words, tell_minted};
 
 pub use summary::tell_kept;
 
@@ -92,25 +85,6 @@ struct Unchanged<'a> {
     advice: &'a [String],
 }
 
-/// Everything that is settled before the first byte goes out.
-pub struct Ready {
-    /// Inventory, archive, connections, answers.
-    pub session: Session,
-    /// Laid or added.
-    pub growth: Growth,
-    /// What will be done.
-    pub plan: Plan,
-    bundle: Bundle,
-    payload: Payload,
-    files: BTreeMap<Digest, PathBuf>,
-    /// As they came, where this run brought them.
-    artifacts: Option<artifacts::Payload>,
-    local: LocalFiles,
-    host_keys: BTreeMap<String, String>,
-    /// The nodes' own snapshots.
-    timers: Timers,
-}
-
 /// Judges what stands, mints or opens, and makes the plan.
 pub async fn prepare(
     session: Session,
@@ -131,29 +105,18 @@ pub async fn prepare(
         report.say(format!("{host}: takes no part: {why}"));
     }
     let local = session.loaded.local_files(environment)?;
-    let cluster = session.cluster();
     let bundle = match &session.remembered {
         Some(remembered) => reopened(remembered, &session)?,
-        None => Bundle::mint(cluster, local.own_ca.as_ref(), session.now, &mut SystemEntropy)
+        None => Bundle::mint(session.cluster(), local.own_ca.as_ref(), session.now, &mut SystemEntropy)
             .map_err(|error| Failure::because(&error).maybe_hint(error.hint()))?,
     };
-    let (payload, files, artifacts) =
-        match session.remembered.as_ref().and_then(|remembered| same_payload(remembered, &session)) {
-            Some(payload) => (payload, BTreeMap::new(), None),
-            None => {
-                let got = fetch(&session, environment, report).await?;
-                (got.payload, got.files, Some(got.artifacts))
-            }
-        };
-    let mut host_keys =
-        session.remembered.as_ref().map(|remembered| remembered.host_keys.clone()).unwrap_or_default();
-    host_keys.extend(
-        session.hosts.host_keys().await.into_iter().map(|(host, key)| (host.as_str().to_owned(), key)),
-    );
-    host_keys.extend(destinations::host_keys(&session.loaded, environment, report).await);
-    let timers = timers(&session, &bundle, &host_keys, environment, report).await?;
-    let plan = make_plan(&session, &bundle, &payload, &local, growth, timers.snapshots.as_ref())?;
-    Ok(Ready { timers, session, growth, plan, bundle, payload, files, artifacts, local, host_keys })
+    let brought = match session.remembered.as_ref().and_then(|remembered| same_payload(remembered, &session))
+    {
+        Some(payload) => Brought { payload, files: BTreeMap::new(), artifacts: None },
+        None => fetch(&session, environment, report).await?.into(),
+    };
+    let beginning = Beginning { growth, bundle, local, brought, rebuild: None, facts: BTreeMap::new() };
+    Ready::settle(session, beginning, environment, report).await
 }
 
 /// The same bundle as a value of our own.
@@ -169,145 +132,7 @@ fn same_payload(remembered: &Remembered, session: &Session) -> Option<Payload> {
     remembered.payload.clone().filter(|_| same)
 }
 
-async fn fetch(session: &Session, environment: &Environment, report: &Reporter) -> Result<Obtained, Failure> {
-    let arch = architecture(session)?;
-    let cluster = session.cluster();
-    obtain(&cluster.artifacts.source, &session.loaded.folder, &cluster.kubernetes, arch, environment, report)
-        .await
-}
-
-fn architecture(session: &Session) -> Result<Arch, Failure> {
-    let mut found: Vec<&str> = session.answers.values().map(|answer| answer.facts.arch.as_str()).collect();
-    found.sort_unstable();
-    found.dedup();
-    match found[..] {
-        ["x86_64"] => Ok(Arch::Amd64),
-        ["aarch64"] => Ok(Arch::Arm64),
-        _ => Err(Failure::refused(format!(
-            "nodes of one architecture are needed, x86_64 or aarch64: found {}",
-            found.join(", ")
-        ))),
-    }
-}
-
-fn make_plan(
-    session: &Session,
-    bundle: &Bundle,
-    payload: &Payload,
-    local: &LocalFiles,
-    growth: Growth,
-    snapshots: Option<&plan::Snapshots>,
-) -> Result<Plan, Failure> {
-    let cluster = session.cluster();
-    let entropy = &mut SystemEntropy;
-    let pki = |error: pki::Error| Failure::because(&error).maybe_hint(error.hint());
-    let mut node_files: BTreeMap<String, NodeFiles> = BTreeMap::new();
-    for node in &cluster.nodes {
-        node_files
-            .insert(node.name.clone(), bundle.node_files(cluster, node, session.now, entropy).map_err(pki)?);
-    }
-    let super_admin = bundle.super_admin_kubeconfig(cluster, session.now, entropy).map_err(pki)?;
-    let context = Context {
-        cluster,
-        bundle,
-        node_files: &node_files,
-        super_admin: &super_admin,
-        payload,
-        answers: &session.answers,
-        files: &local.files,
-        patches: &local.patches,
-        cgroups: Cgroups::of(cluster, &session.answers),
-        growth,
-        snapshots,
-    };
-    plan::up(&context).map_err(|error| Failure::because(&error).exit(Exit::Bug))
-}
-
 impl Ready {
-    /// What is missing on nodes and not here yet is fetched or built now.
-    async fn bring_files(
-        &mut self,
-        preview: Option<&Preview>,
-        environment: &Environment,
-        report: &Reporter,
-    ) -> Result<(), Failure> {
-        let lacks = |preview: &Preview| self.session.hosts.ids().any(|host| preview.missing_bytes(host) > 0);
-        let needed = preview.is_none_or(lacks);
-        if needed && self.files.is_empty() {
-            let got = fetch(&self.session, environment, report).await?;
-            (self.files, self.artifacts) = (got.files, Some(got.artifacts));
-        }
-        Ok(())
-    }
-
-    /// Archive before touch.
-    fn seal(&self, environment: &Environment) -> Result<(Sealed, Recipients), Failure> {
-        let created = self.created();
-        let recipients =
-            self.session.vault.recipients(self.session.remembered.as_ref(), environment, &created)?;
-        let contents = Contents {
-            bundle: &self.bundle,
-            loaded: &self.session.loaded,
-            local: &self.local,
-            payload: &self.payload,
-            host_keys: &self.host_keys,
-            cgroups: Cgroups::of(self.session.cluster(), &self.session.answers),
-            born: self.is_born(),
-        };
-        let stamp = stamp(&created, environment);
-        let previous = self.session.remembered.as_ref();
-        let sealed = self.session.vault.seal(&contents, &recipients.all, previous, stamp, environment)?;
-        Ok((sealed, recipients))
-    }
-
-    /// Runs the plan. As soon as etcd has a quorum the archive says so, whatever becomes of the run.
-    async fn apply(
-        &self,
-        settings: &Settings<'_>,
-        sealed: &Sealed,
-        environment: &Environment,
-    ) -> (Report, Result<(), Failure>) {
-        let mut born = self.is_born().then_some(Ok(()));
-        let (events, mut heard) = tokio::sync::mpsc::unbounded_channel();
-        let apply = async move { engine::apply(&self.session.hosts, &self.plan, settings, &events).await };
-        let listen = async {
-            while let Some(event) = heard.recv().await {
-                if born.is_none() && shows_quorum(&event) {
-                    born = Some(self.seal_born(sealed, environment));
-                }
-                let _ = self.session.events.send(event);
-            }
-        };
-        let (done, ()) = tokio::join!(apply, listen);
-        (done, born.unwrap_or(Ok(())))
-    }
-
-    /// Whether etcd has a quorum, or had one.
-    fn is_born(&self) -> bool {
-        let known = self.session.remembered.as_ref().is_some_and(|remembered| remembered.known().born);
-        known || self.growth == Growth::Added
-    }
-
-    fn seal_born(&self, sealed: &Sealed, environment: &Environment) -> Result<(), Failure> {
-        let created = self.created();
-        self.session.vault.seal_born(&sealed.id, &self.bundle, &stamp(&created, environment)).map(drop)
-    }
-
-    fn created(&self) -> String {
-        self.session.now.format(&Rfc3339).unwrap_or_default()
-    }
-
-    /// What places lack of the archive, once the newest generation was brought to all that can be reached.
-    fn missing(
-        &self,
-        sealed: &Sealed,
-        environment: &Environment,
-        report: &Reporter,
-    ) -> Result<Missing, Failure> {
-        let vault = &self.session.vault;
-        Ok(vault.sealed(sealed).and(vault.bring(&self.bundle, environment, report)?))
-    }
-
     fn unchanged(&self, sealed: &Sealed, end: &Unchanged, started: Instant, report: &Reporter) -> Exit {
         let Unchanged { generation, missing, payload, advice } = end;
         let traffic = self.session.hosts.traffic();
@@ -339,14 +164,4 @@ impl Ready {
             (true, true) => Exit::Done,
         }
     }
-}
-
-fn shows_quorum(event: &Event) -> bool {
-    matches!(event, Event::StepEnded { title, outcome: engine::Outcome::Changed | engine::Outcome::Unchanged, .. }
-        if title == plan::QUORUM)
-}
-
-/// Who seals, and when.
-pub fn stamp<'a>(created: &'a str, environment: &'a Environment) -> Stamp<'a> {
-    Stamp { created, rekindle: env!("CARGO_PKG_VERSION"), holder: &environment.user, host: &environment.host }
 }

@@ -32,6 +32,8 @@ pub struct Contents<'a> {
     pub cgroups: Cgroups,
     /// Whether its etcd has a quorum, or had one.
     pub born: bool,
+    /// How it came about.
+    pub facts: &'a BTreeMap<String, String>,
 }
 
 /// Each control plane may add snapshots, and say what it proved of its own.

@@ -3,9 +3,9 @@
 
 use super::{age, in_words, signer};
 use crate::cli;
-use crate::commands::up;
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::ready;
 use crate::report::{Reporter, duration};
 use crate::vault::{Remembered, Vault};
 use archive::{Claim, Generation};
@@ -40,7 +40,7 @@ pub fn run(args: &cli::Fence, environment: &Environment, report: &Reporter) -> O
     agree(&text, &format!("FENCE-{}", loaded.cluster().name), args.yes.as_deref(), report)?;
     let fences: Vec<String> = running.iter().map(|one| one.public.etcd_cluster.clone()).collect();
     let created = now.format(&Rfc3339).unwrap_or_default();
-    let stamp = up::stamp(&created, environment);
+    let stamp = ready::stamp(&created, environment);
     let claimed = vault.claim(&remembered, &fences, args.take_over, stamp)?;
     let Claim { epoch, holder, host, created, .. } = &claimed.claim;
     let how = if claimed.new { "claimed" } else { "claimed before, and held" };

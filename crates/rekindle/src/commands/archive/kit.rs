@@ -1,11 +1,11 @@
 //! `archive kit`: the page, and the four words of it typed again.
 
 use crate::cli::KitArgs;
-use crate::commands::up;
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome, file_error};
 use crate::kit::{self, Notes};
 use crate::loaded::Loaded;
+use crate::ready;
 use crate::report::Reporter;
 use crate::vault::Vault;
 use archive::Holding;
@@ -84,7 +84,7 @@ fn confirm(
             .hint("they stand at the top of the page; `rekindle archive kit` prints a new one"));
     }
     let created = now();
-    let sealed = vault.seal_kit_confirmed(&up::stamp(&created, environment))?;
+    let sealed = vault.seal_kit_confirmed(&ready::stamp(&created, environment))?;
     let mut text = format!("the kit is confirmed: sealed identity set {}", sealed.number);
     for failed in &sealed.failed {
         text += &format!("\n! {failed}");

@@ -1,9 +1,9 @@
 //! `archive prune`: what goes and why, the question, and the removal.
 
 use super::{age, signer};
-use crate::commands::up;
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::ready;
 use crate::report::{Reporter, duration};
 use crate::vault::{Vault, generation_name};
 use archive::{Generations, Keep, ManifestId, Pruned, Retention, retain};
@@ -37,7 +37,7 @@ pub fn run(
         ask(&listed, retention.remove.len(), report)?;
     }
     let created = now.format(&Rfc3339).unwrap_or_default();
-    let pruned = vault.prune(&retention, &up::stamp(&created, environment))?;
+    let pruned = vault.prune(&retention, &ready::stamp(&created, environment))?;
     let mut text = if yes { listed } else { String::new() };
     let _ = writeln!(text, "removed {} generations and {} objects", pruned.removed.len(), pruned.objects);
     if pruned.left > 0 {

@@ -1,9 +1,9 @@
 //! `archive recipients`: who can open the archive from now on.
 
 use crate::cli::{Opening, RecipientsCommand};
-use crate::commands::up;
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::ready;
 use crate::report::Reporter;
 use crate::vault::Vault;
 use archive::Recipient;
@@ -46,7 +46,7 @@ pub fn run(command: &RecipientsCommand, environment: &Environment, report: &Repo
         return Err(Failure::refused("nobody could open the archive any more").hint("add another one first"));
     }
     let created = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
-    let sealed = vault.seal_to(&wanted, &up::stamp(&created, environment))?;
+    let sealed = vault.seal_to(&wanted, &ready::stamp(&created, environment))?;
     let mut words = format!("sealed identity set {} for {} recipients", sealed.number, wanted.len());
     if !comes {
         words += &format!(

@@ -1,10 +1,10 @@
 //! Before a cluster that stands is changed, its etcd is sealed: as it is now, from the first member that gives a
 //! snapshot that can be proven.
 
-use super::Ready;
 use crate::commands::snapshot::{self, Made};
 use crate::environment::Environment;
 use crate::failure::Failure;
+use crate::ready::Ready;
 use crate::report::Reporter;
 use crate::vault::Signing;
 use plan::capture::Origin;

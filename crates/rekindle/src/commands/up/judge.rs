@@ -89,6 +89,15 @@ pub fn fixed_keys(session: &Session, runs_the_wanted_version: bool) -> Result<()
     let Some(old) = session.remembered.as_ref().and_then(|remembered| remembered.cluster.as_ref()) else {
         return Ok(());
     };
+    fixed_since(session, old, runs_the_wanted_version)
+}
+
+/// The same, compared with the cluster as it was then.
+pub fn fixed_since(
+    session: &Session,
+    old: &inventory::Cluster,
+    runs_the_wanted_version: bool,
+) -> Result<(), Failure> {
     let refused: Vec<String> = inventory::changes(old, session.cluster())
         .into_iter()
         .filter(|change| !(runs_the_wanted_version && change.key == "cluster.kubernetes"))

@@ -2,10 +2,10 @@
 //! does not hold them yet. Then a rebuild needs no upstream.
 
 use super::timers::{self, NodeProgram};
-use super::{Ready, fetch, stamp};
 use crate::environment::Environment;
 use crate::failure::{Failure, file_error};
 use crate::payload::program_name;
+use crate::ready::{Ready, fetch, stamp};
 use crate::report::{Reporter, bytes, duration};
 use crate::vault::{Recipients, digests};
 use archive::{Entry, PayloadFile, PayloadSealed, PayloadSet};

@@ -1,11 +1,12 @@
 //! How a run ended, in words: what was kept, what failed, the health of the real thing, where the time went, and
 //! what to do before relying on it.
 
-use super::{Ready, payload};
+use super::payload;
 use crate::commands::snapshot::{self, Made};
 use crate::commands::{kubeconfig, status};
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome, file_error};
+use crate::ready::Ready;
 use crate::relying::{self, Reliance};
 use crate::report::{Reporter, duration};
 use crate::vault::{Recipients, Signing};
@@ -157,7 +158,7 @@ pub async fn first_generation(
     let Some(node) = session.cluster().node(on.as_str()) else { return Ok(None) };
     let signing = Signing::with(&ready.bundle)?;
     let generations = session.vault.generations_of(&signing)?;
-    if generations.newest_counting().is_some() {
+    if generations.newest_counting().is_some_and(|newest| !newest.fenced) {
         session.vault.open_in_passing(&generations, &ready.bundle, environment, report);
         return Ok(None);
     }

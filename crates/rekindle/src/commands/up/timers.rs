@@ -1,9 +1,9 @@
 //! What the nodes' own snapshots need: settings, and this program for the nodes' platform.
 
-use super::architecture;
 use crate::environment::Environment;
 use crate::failure::{Failure, file_error};
 use crate::payload::{bring_program, program_name};
+use crate::ready::architecture;
 use crate::report::Reporter;
 use crate::session::Session;
 use artifacts::{Arch, Sha256};

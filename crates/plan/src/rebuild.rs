@@ -1,0 +1,129 @@
+//! A rebuild is `up` with what comes back: what is left of the cluster before is set aside, members are laid from the
+//! archived snapshot, and what the snapshot says of machines that are no more is removed before anything acts on it.
+//!
+//! The order is the point. Leases go before the first apiserver, in one transaction of etcd, so that whoever comes
+//! second finds it done. Nodes that are gone, and their pods, go before the controllers; webhooks that would refuse
+//! every call, and APIs that nobody serves, are set aside before that, with the way back in an annotation.
+
+mod aside;
+mod objects;
+
+use crate::parts::etcd::CTL;
+use crate::parts::host::EPOCH;
+use crate::{Context, fence};
+use inventory::Node;
+use step::{Digest, HostId, Lane, Needs, Order, Script, Stage, Step};
+
+pub use aside::Aside;
+use aside::aside;
+pub use objects::{Objects, Volume};
+
+/// The step after which controllers act on what came back: from then on the cluster lives.
+pub const CLEARED: &str = "clear what is no more";
+
+/// What comes back, and what does not.
+#[derive(Clone, Debug)]
+pub struct Rebuild {
+    /// By whom the epoch was claimed, in words.
+    pub claim: String,
+    /// The claimed epoch.
+    pub epoch: u64,
+    /// etcd's snapshot: digest and size in bytes.
+    pub snapshot: (Digest, u64),
+    /// How far its revisions are moved up.
+    pub bump: u64,
+    /// Nodes of the snapshot that are proven to be no more: their objects go, and the pods that were bound to them.
+    pub gone: Vec<String>,
+    /// Nodes whose kubelet lives: it has reported before anything is decided on.
+    pub living: Vec<String>,
+    /// Workers whose kubelet lives and that the snapshot does not know: they register again.
+    pub unknown: Vec<String>,
+    /// What would stand in the way.
+    pub aside: Vec<Aside>,
+    /// Stop when the apiservers are there.
+    pub hold: bool,
+}
+
+/// Stops what is left of the cluster before, on each node that was not made in this epoch, and moves it aside.
+pub fn set_aside(context: &Context, rebuild: &Rebuild, nodes: &[&Node]) -> Stage {
+    let is_left = |node: &&&Node| {
+        context.answer(node).is_some_and(|answer| {
+            let today = &answer.today;
+            let runs = today.traces.iter().any(|trace| trace.contains("/manifests/"));
+            today.epoch != Some(rebuild.epoch) && (runs || today.etcd_data || today.fenced.is_some())
+        })
+    };
+    let lane = |node: &&Node| Lane { on: HostId::new(&node.name), steps: vec![stop(rebuild)] };
+    let lanes = nodes.iter().filter(is_left).map(lane).collect();
+    Stage { name: "set aside".into(), order: Order::Together, needs: Needs::default(), lanes }
+}
+
+/// One node's part of it.
+pub fn stop(rebuild: &Rebuild) -> Step {
+    let done_when = format!(
+        "[ \"$(cat {EPOCH} 2>/dev/null)\" != \"$EPOCH\" ] || exit 0\n\
+         for left in /etc/kubernetes/manifests/* /var/lib/etcd/member /var/lib/rekindle/fenced; do\n\
+         \t[ ! -e \"$left\" ] || {{ echo \"$left\"; exit 1; }}\n\
+         done"
+    );
+    let run = format!("{}{}", fence::stop(&rebuild.claim).text(), include_str!("rebuild/set_aside.sh"));
+    let set = |text: String| Script::new(text).set("EPOCH", &rebuild.epoch.to_string());
+    Step::run("stop the control plane of the epoch before, and move it aside", set(done_when), set(run))
+        .within(120)
+}
+
+/// Removes who was leader, which apiservers there were, and when kubelets reported last.
+pub fn leases(rebuild: &Rebuild) -> Step {
+    let mark = format!("rekindle/rebuild/{}/leases", rebuild.epoch);
+    let done_when =
+        "[ -n \"$(ctl get --print-value-only \"$MARK\")\" ] || { echo 'they are there'; exit 1; }";
+    let run = include_str!("rebuild/leases.sh");
+    let set = |text: &str| Script::new(format!("{CTL}{text}")).set("MARK", &mark);
+    Step::run("remove leases of the epoch before", set(done_when), set(run)).within(120)
+}
+
+/// Removes what the snapshot says of machines that are no more, and waits for those that are there. The `first` control
+/// plane does it; where it does not, any other.
+pub fn clear(rebuild: &Rebuild, first: bool) -> Step {
+    let mark = format!("rekindle/rebuild/{}/cleared", rebuild.epoch);
+    let aside: String = rebuild.aside.iter().map(Aside::line).collect();
+    let done_when = "[ -n \"$(ctl get --print-value-only \"$MARK\")\" ] || { echo 'not yet'; exit 1; }";
+    let run = include_str!("rebuild/clear.sh");
+    let set = |text: &str| Script::new(format!("{CTL}{text}")).set("MARK", &mark);
+    let run = set(run)
+        .set("PATIENCE", if first { "0" } else { "20" })
+        .set("GONE", &rebuild.gone.join(" "))
+        .set("LIVING", &rebuild.living.join(" "))
+        .set("ASIDE", &aside);
+    Step::run(CLEARED, set(done_when), run).within(300)
+}
+
+/// A kubelet registers its Node once, when it starts (kubernetes#71398).
+pub fn register(rebuild: &Rebuild, node: &Node) -> Option<Step> {
+    let mark = format!("/var/lib/rekindle/registered-{}", rebuild.epoch);
+    let done_when =
+        Script::new("[ -e \"$MARK\" ] || { echo 'the snapshot does not know this node'; exit 1; }");
+    let run = Script::new("systemctl restart kubelet\n: >\"$MARK\"");
+    let step = || Step::run("register this node again", done_when.set("MARK", &mark), run.set("MARK", &mark));
+    rebuild.unknown.contains(&node.name).then(step)
+}
+
+/// Every kubelet has reported since the rebuild: until then a Node is as it was when the snapshot was taken.
+pub fn reported(nodes: &[&Node]) -> Step {
+    let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+    let script = Script::new(
+        "# shellcheck disable=SC2086\n\
+         kubectl --kubeconfig=/etc/kubernetes/admin.conf get lease -n kube-node-lease $NAMES >/dev/null 2>&1",
+    );
+    Step::wait("kubelets have reported", script.set("NAMES", &names.join(" "))).within(180)
+}
+
+/// What a rebuild set aside comes back when its backend is there.
+pub fn put_back() -> Step {
+    let body = include_str!("rebuild/put_back.sh");
+    let done_when = Script::new(format!(
+        "{body}all=$(ready)\n[ -z \"$all\" ] || {{ echo \"$all\" | cut -f1,2; exit 1; }}"
+    ));
+    let run = Script::new(format!("{body}put_back"));
+    Step::run("put back what a rebuild set aside", done_when, run).within(60)
+}

@@ -1,0 +1,276 @@
+//! `rebuild`: the same cluster again, from the archive. What it needs is proven to be there before the first host is
+//! touched: the generation is opened and booted here, programs and images lie here, the epoch is claimed, the identity
+//! set of the new epoch is sealed. Then it is the line of `up`, with members laid from the snapshot.
+//!
+//! A run that was killed is run again: the archive says which generation the epoch was begun with, the nodes say which of
+//! them were made in it, and each step proves itself.
+
+mod chosen;
+mod old;
+mod shown;
+
+use crate::cli;
+use crate::commands::drill::drill_through;
+use crate::commands::up::{self, conclude, judge, sealed_words, tell_minted};
+use crate::environment::Environment;
+use crate::failure::{Exit, Failure, Outcome, file_error};
+use crate::generation::{Generation, take_chosen};
+use crate::payload::obtain;
+use crate::ready::{Beginning, Brought, Ready, architecture, fetch, stamp};
+use crate::report::Reporter;
+use crate::session::Session;
+use crate::vault::{Remembered, Signing, Tried};
+use archive::Level;
+use artifacts::Sha256;
+use chosen::{Begun, begun, choose, moved_by};
+use engine::{Blobs, Settings};
+use inventory::Source;
+use pki::{Bundle, SystemEntropy};
+use plan::drill::Drilled;
+use plan::{Growth, Objects, Rebuild, Standing};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use step::Digest;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// Shows, asks, claims, builds.
+pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Reporter) -> Outcome {
+    let started = Instant::now();
+    let mut session = Session::open(&args.cluster, environment, report).await?;
+    session.vault = session.vault.without(&args.without)?;
+    let remembered = session.remembered.as_ref().ok_or_else(|| {
+        Failure::refused("the archive is empty: there is nothing to rebuild from")
+            .hint("`rekindle up` makes a new cluster")
+    })?;
+    let begun = begun(remembered);
+    if stands(&session, begun.as_ref())? {
+        report.say("the cluster of this epoch stands: what is left to do is `up`'s");
+        let up = cli::Up { cluster: args.cluster.clone(), overwrite: false, without_snapshot: false };
+        return up::run(&up, environment, report).await;
+    }
+    let generations = session.vault.generations_not_from(&args.distrust.not_from)?;
+    let chosen = choose(&session.vault, &generations, args.generation.as_deref(), begun.as_ref())?;
+    let taken = take_chosen(&session.vault, chosen, environment, report)?;
+    fits(&session, &taken.remembered)?;
+    judge::preflight(&session)?;
+    let programs = Programs::find(&session, &taken.remembered, environment, report)?;
+    let brought = programs.brought(&session, &taken.remembered, environment, report).await?;
+    let snapshot = taken.snapshot.clone();
+    let from = (&programs.source, programs.base.as_path());
+    let generation = Generation::of(taken, from, args.scratch.as_deref(), environment, report).await?;
+    let then = generation.remembered();
+    let (drilled, objects) = prove(&generation).await?;
+    if let Some(tried) = tried(&drilled, environment)
+        && let Err(failure) = session.vault.prove(&chosen.id, tried, &Signing::with(&then.bundle)?)
+    {
+        report.say(format!("note: that it is proven could not be noted: {}", failure.message));
+    }
+    let old = old::look(&session, then, chosen, &objects, args, report).await?;
+    let newer = old::newer(&session, &old, &objects).await;
+    // The one that goes on, or the next that is free.
+    let epoch = remembered.holding().unfinished().map_or(session.epoch() + 1, |claim| claim.epoch);
+    let show = shown::Show {
+        session: &session,
+        chosen,
+        drilled: &drilled,
+        objects: &objects,
+        old: &old,
+        newer: &newer,
+        epoch,
+    };
+    shown::agree(&show, begun.is_some(), args, report)?;
+
+    let now = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
+    let fences = match &begun {
+        Some(begun) => begun.fences.clone(),
+        None => generations.running().iter().map(|one| one.public.etcd_cluster.clone()).collect(),
+    };
+    let claimed = session.vault.claim(remembered, &fences, args.take_over, stamp(&now, environment))?;
+    for failed in &claimed.failed {
+        report.say(format!("! the claim of epoch {}: {failed}", claimed.claim.epoch));
+    }
+    let (sha256, size) =
+        Sha256::of_file(&snapshot).map_err(|error| file_error("cannot be read", &snapshot, &error))?;
+    let snapshot_digest = Digest::from_bytes(sha256.bytes());
+    let bump = begun.as_ref().map_or_else(|| moved_by(&generations, chosen), |begun| begun.bump);
+    // The archive as it is now: of this epoch.
+    session.remembered = session.vault.open()?;
+    let bundle = bundle(&session, begun.as_ref(), then)?;
+    let rebuild = Rebuild {
+        claim: claimed_words(&claimed.claim),
+        epoch: claimed.claim.epoch,
+        snapshot: (snapshot_digest, size),
+        bump,
+        gone: old.gone.clone(),
+        living: old.living.clone(),
+        unknown: old.unknown.clone(),
+        aside: objects.aside.clone(),
+        hold: args.hold,
+    };
+    let local = session.loaded.archived_files(then, environment)?;
+    let facts = chosen::facts(chosen, bump);
+    let beginning = Beginning { growth: Growth::Laid, bundle, local, brought, rebuild: Some(rebuild), facts };
+    let mut ready = Ready::settle(session, beginning, environment, report).await?;
+    let (sealed, recipients) = ready.seal(environment)?;
+    report.say(sealed_words(&sealed));
+    tell_minted(&recipients, report);
+    let program = ready.timers.program.iter().map(|program| (program.digest(), program.file.clone()));
+    let own = [(snapshot_digest, snapshot.clone())];
+    let blobs: Blobs = std::mem::take(&mut ready.files).into_iter().chain(program).chain(own).collect();
+    let settings = Settings { preview: None, blobs: &blobs, overwrite: false };
+    let (done, born) = ready.apply(&settings, &sealed, environment).await;
+    let result = conclude(&ready, &done, (&sealed, &recipients), started, environment, report).await;
+    born?;
+    if result.is_ok() {
+        programs.forget();
+    }
+    result
+}
+
+fn claimed_words(claim: &archive::Claim) -> String {
+    let archive::Claim { epoch, holder, host, created, .. } = claim;
+    plan::Fencing { epoch: *epoch, holder, host, created }.words()
+}
+
+/// Whether the cluster of the newest epoch stands already.
+///
+/// # Errors
+/// Something that must not be built over: another cluster's nodes, a cluster that lives, too few machines.
+fn stands(session: &Session, begun: Option<&Begun>) -> Result<bool, Failure> {
+    let standing = session.standing();
+    match &standing {
+        Standing::Stranger(_) => return judge::decide(session, &standing).map(|_| false),
+        Standing::Ours { .. } => {
+            let epochs = session.answers.values().filter(|answer| answer.today.members.is_some());
+            let newest = epochs.filter_map(|answer| answer.today.epoch).max();
+            let born = begun.is_none();
+            if newest == Some(session.epoch()) && !born {
+                return Ok(false);
+            }
+            if newest == Some(session.epoch()) && session.epoch() > 1 {
+                return Ok(true);
+            }
+            return Err(Failure::refused(format!(
+                "the cluster {} lives: its etcd has a quorum",
+                session.cluster().name
+            ))
+            .hint(
+                "`rekindle up` brings back nodes that it lacks; nothing of a living cluster is built again",
+            ));
+        }
+        _ => {}
+    }
+    let etcd: Vec<_> = session.cluster().etcd_nodes().collect();
+    let here =
+        etcd.iter().filter(|node| session.answers.contains_key(&step::HostId::new(&node.name))).count();
+    if here * 2 <= etcd.len() {
+        return Err(session.with_absent(Failure::refused(format!(
+            "{here} of {} machines for etcd answer, and a majority is needed",
+            etcd.len()
+        ))));
+    }
+    Ok(false)
+}
+
+/// What is fixed in a cluster's life is fixed in its next one, but for a newer patch version.
+fn fits(session: &Session, then: &Remembered) -> Result<(), Failure> {
+    let Some(old) = then.cluster.as_ref() else {
+        return Err(Failure::refused("the archive's own inventory can't be read")
+            .hint("use the rekindle that wrote it"));
+    };
+    let (was, wanted) = (&old.kubernetes, &session.cluster().kubernetes);
+    if (was.major, was.minor) != (wanted.major, wanted.minor) || wanted < was {
+        return Err(Failure::refused(format!(
+            "the generation is of Kubernetes {was}, and the inventory says {wanted}"
+        ))
+        .hint("rebuild it with its own version or a newer patch of it; upgrade it when it lives"));
+    }
+    judge::fixed_since(session, old, true)
+}
+
+/// Where programs and images come from.
+struct Programs {
+    source: Source,
+    /// Where its relative paths start.
+    base: PathBuf,
+    /// Our own folder, where the archive's payload was laid.
+    laid: Option<PathBuf>,
+}
+
+impl Programs {
+    /// The archive's own payload, laid here, or what the inventory says.
+    fn find(
+        session: &Session,
+        then: &Remembered,
+        environment: &Environment,
+        report: &Reporter,
+    ) -> Result<Self, Failure> {
+        let Some(set) = then.own_payload() else {
+            report.say(
+                "the archive holds no programs and images of this version: they are taken from the inventory's source",
+            );
+            let source = session.cluster().artifacts.source.clone();
+            return Ok(Self { source, base: session.loaded.folder.clone(), laid: None });
+        };
+        let folder = environment.cache.join("rebuild").join(then.bundle.uid()).join(set.id.tag());
+        environment.make_folder(&folder).map_err(|error| file_error("cannot be made", &folder, &error))?;
+        session.vault.lay_payload(set, &folder, environment, report)?;
+        Ok(Self { source: Source::Folder(folder.clone()), base: folder.clone(), laid: Some(folder) })
+    }
+
+    /// What goes to the nodes.
+    async fn brought(
+        &self,
+        session: &Session,
+        then: &Remembered,
+        environment: &Environment,
+        report: &Reporter,
+    ) -> Result<Brought, Failure> {
+        let wanted = &session.cluster().kubernetes;
+        if then.cluster.as_ref().is_some_and(|old| old.kubernetes != *wanted) {
+            return fetch(session, environment, report).await.map(Into::into);
+        }
+        let arch = architecture(session)?;
+        obtain(&self.source, &self.base, wanted, arch, environment, report).await.map(Into::into)
+    }
+
+    /// A killed run goes on with what lies here; after its end nobody wants it.
+    fn forget(&self) {
+        if let Some(folder) = &self.laid {
+            let _ = std::fs::remove_dir_all(folder);
+        }
+    }
+}
+
+/// Boots the generation here and reads all of it.
+///
+/// # Errors
+/// It did not boot, or something of it could not be read: nothing was touched.
+async fn prove(generation: &Generation) -> Result<(Drilled, Objects), Failure> {
+    let mut objects = Objects::default();
+    let mut page =
+        |kind: &str, text: &[u8]| objects.take(kind, text).map_err(|error| Failure::because(&error));
+    let drilled =
+        drill_through(generation, &mut page).await.map_err(|failure| failure.exit(Exit::Refused))?;
+    Ok((drilled, objects))
+}
+
+fn tried(drilled: &Drilled, environment: &Environment) -> Option<Tried> {
+    let when = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
+    let seconds = Duration::try_from_secs_f64(drilled.seconds()).unwrap_or_default().as_secs();
+    let what = [("objects".to_owned(), drilled.objects.to_string())].into();
+    drilled.is_proven().then(|| Tried { level: Level::L4, by: environment.who(), when, seconds, what })
+}
+
+/// The bundle of the new epoch: as it was sealed when this was begun, or made now.
+fn bundle(session: &Session, begun: Option<&Begun>, then: &Remembered) -> Result<Bundle, Failure> {
+    let pki = |error: pki::Error| Failure::because(&error).maybe_hint(error.hint());
+    let (cluster, entropy) = (session.cluster(), &mut SystemEntropy);
+    match (begun, &session.remembered) {
+        (Some(_), Some(now)) => {
+            Bundle::complete(now.bundle.entries(), cluster, None, session.now, entropy).map_err(pki)
+        }
+        _ => then.bundle.successor(cluster, session.now, entropy).map_err(pki),
+    }
+}

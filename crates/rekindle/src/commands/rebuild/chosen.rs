@@ -1,0 +1,84 @@
+//! Which generation comes back: the one that this epoch was begun with, the one that a person names, or the newest that
+//! counts; and how far its revisions are moved up.
+
+use crate::failure::Failure;
+use crate::vault::{Remembered, Vault, generation_name};
+use archive::{Generation, Generations};
+use std::collections::BTreeMap;
+
+/// Facts of an identity set.
+const FROM: &str = "rebuilt-from";
+const MOVED_BY: &str = "revisions-moved-by";
+
+/// Nobody writes more often than this while nobody looks (etcd's op-guide/recovery.md names this number).
+const AT_LEAST: u64 = 1_000_000_000;
+
+/// A rebuild that was begun and has not come to its end: members may lie on nodes already.
+pub struct Begun {
+    /// The claimed epoch.
+    pub epoch: u64,
+    /// The etcd clusters that it fences.
+    pub fences: Vec<String>,
+    /// How far revisions are moved up.
+    pub bump: u64,
+    from: String,
+}
+
+/// What the archive says of one.
+pub fn begun(remembered: &Remembered) -> Option<Begun> {
+    let claim = remembered.holding().unfinished()?;
+    let facts = remembered.facts();
+    if remembered.public().epoch != claim.epoch {
+        return None;
+    }
+    let (from, bump) = (facts.get(FROM)?.clone(), facts.get(MOVED_BY)?.parse().ok()?);
+    Some(Begun { epoch: claim.epoch, fences: claim.fences.clone(), bump, from })
+}
+
+/// What an identity set says of it.
+pub fn facts(chosen: &Generation, bump: u64) -> BTreeMap<String, String> {
+    [(FROM.to_owned(), chosen.id.to_string()), (MOVED_BY.to_owned(), bump.to_string())].into()
+}
+
+/// The generation. In an epoch that was begun it can be no other: all members are laid from one snapshot.
+pub fn choose<'g>(
+    vault: &Vault,
+    generations: &'g Generations,
+    wanted: Option<&str>,
+    begun: Option<&Begun>,
+) -> Result<&'g Generation, Failure> {
+    let chosen = match wanted {
+        Some(_) => vault.choose(generations, wanted)?,
+        None => match begun {
+            Some(begun) => {
+                generations.all.iter().find(|one| one.id.to_string() == begun.from).ok_or_else(|| {
+                    Failure::refused(format!(
+                        "the generation with which epoch {} was begun is at no place that answers",
+                        begun.epoch
+                    ))
+                })?
+            }
+            None => generations.newest_counting().ok_or_else(|| {
+                Failure::refused("no generation counts: none was restored, booted and compared").hint(
+                    "`rekindle archive list` shows what there is, and why; name one to take it all the same",
+                )
+            })?,
+        },
+    };
+    match begun {
+        Some(begun) if begun.from != chosen.id.to_string() => Err(Failure::refused(format!(
+            "epoch {} was begun with another generation than {}, and members of it may lie on nodes",
+            begun.epoch,
+            generation_name(chosen)
+        ))
+        .hint("leave the generation out to go on; --take-over begins a new epoch")),
+        _ => Ok(chosen),
+    }
+}
+
+/// Above the highest revision that any generation recorded, by as much as may have been written since.
+pub fn moved_by(generations: &Generations, chosen: &Generation) -> u64 {
+    let sound = generations.all.iter().filter(|one| one.suspect.is_none());
+    let highest = sound.map(|one| one.public.revision).max().unwrap_or_default();
+    AT_LEAST + highest.saturating_sub(chosen.public.revision)
+}
