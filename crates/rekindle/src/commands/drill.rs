@@ -61,11 +61,11 @@ pub async fn drill(generation: &Generation) -> Result<Drilled, Failure> {
     judge(generation, (status, said), String::from_utf8_lossy(&stdout).into_owned())
 }
 
+/// Takes a page of a kind.
+pub type TakePage<'a> = dyn FnMut(&str, &[u8]) -> Result<(), Failure> + Send + 'a;
+
 /// The same, and every page of every kind goes to `page`.
-pub async fn drill_through(
-    generation: &Generation,
-    page: &mut (dyn FnMut(&str, &[u8]) -> Result<(), Failure> + Send),
-) -> Result<Drilled, Failure> {
+pub async fn drill_through(generation: &Generation, page: &mut TakePage<'_>) -> Result<Drilled, Failure> {
     let (mut frames, mut failed) = (Frames::default(), None);
     let mut take = |pipe, bytes: &[u8]| {
         if pipe != Pipe::Out {
