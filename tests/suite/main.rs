@@ -51,6 +51,7 @@ mod places;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod rebuilt;
 mod sealed;
 #[cfg(test)]
 mod sealed_site;

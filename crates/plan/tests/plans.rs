@@ -75,6 +75,7 @@ fn rebuilt(hold: bool) -> Plan {
         snapshot: (Digest::of(b"snapshot"), 8),
         bump: 1_000_000_000,
         gone: vec!["cp9".into()],
+        kept: vec![("ciliumnodes.cilium.io".into(), "cp9".into())],
         living: vec!["w1".into()],
         unknown: vec!["w1".into()],
         aside: Vec::new(),

@@ -22,6 +22,8 @@ pub struct Health {
     pub nodes: BTreeMap<String, NodeHealth>,
     /// CoreDNS's replicas, ready of wanted.
     pub coredns: String,
+    /// Webhooks and APIs that a rebuild set aside: kind, name, and the services that they wait for.
+    pub aside: Vec<String>,
     /// `ok` when the cluster's DNS service answered a question, else why not.
     pub dns: String,
 }
@@ -75,6 +77,9 @@ impl Health {
                 Some(_) => {}
             }
         }
+        let aside =
+            |one: &String| format!("a rebuild set aside {one}: `rekindle up` puts it back when that answers");
+        found.extend(self.aside.iter().map(aside));
         if self.dns != "ok" {
             found.push(format!("DNS: {}", self.dns));
         }
@@ -120,6 +125,9 @@ fn parse(output: &Output) -> Result<Health, Unreadable> {
                     address: (*address).into(),
                 };
                 health.nodes.insert((*name).into(), node);
+            }
+            ("aside", [kind, name, services @ ..]) => {
+                health.aside.push(format!("{kind} {name} until {}", services.join(", ")))
             }
             ("coredns", _) => health.coredns = value.into(),
             ("dns", _) => health.dns = value.into(),

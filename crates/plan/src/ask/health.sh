@@ -17,6 +17,8 @@ ctl endpoint status --cluster -w fields | sed -nE 's/^"(MemberID|Revision|Leader
 ctl alarm list | while IFS= read -r line; do say alarm "$line"; done
 kubectl --request-timeout=8s get nodes -o jsonpath='{range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status} {.status.nodeInfo.kubeletVersion} {.status.addresses[?(@.type=="InternalIP")].address}{"\n"}{end}' 2>/dev/null |
 	while IFS= read -r line; do say node "$line"; done
+kubectl --request-timeout=8s get validatingwebhookconfigurations,mutatingwebhookconfigurations,apiservices -o jsonpath='{range .items[?(@.metadata.annotations.rekindle\.dev/put-back)]}{.kind} {.metadata.name} {.metadata.annotations.rekindle\.dev/waits-for}{"\n"}{end}' 2>/dev/null |
+	while IFS= read -r line; do say aside "$line"; done
 say coredns "$(kubectl --request-timeout=8s -n kube-system get deployment coredns -o jsonpath='{.status.readyReplicas}/{.spec.replicas}' 2>/dev/null)"
 if dns_answers; then say dns ok; else say dns "no answer from $DNS"; fi
 exit 0

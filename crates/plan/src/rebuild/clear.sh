@@ -1,6 +1,7 @@
 # What the snapshot says of machines that are no more, before anything acts on it. Every call can be made twice.
 # Set: MARK, PATIENCE (seconds that it is left to another control plane), GONE and LIVING (nodes), ASIDE (a line each:
-# KIND, NAME, PATCH, by tabs).
+# KIND, NAME, PATCH, by tabs),
+# KEPT (KIND, NAME likewise: what the pod network keeps of nodes that are gone).
 export KUBECONFIG=/etc/kubernetes/admin.conf
 tries=0
 while [ $tries -lt "$PATIENCE" ]; do
@@ -22,6 +23,10 @@ if [ -n "$GONE" ]; then
 		kubectl delete pods -A --field-selector="spec.nodeName=$node" --force --grace-period=0 --ignore-not-found --wait=false 2>/dev/null
 	done
 fi
+
+printf '%s' "$KEPT" | while IFS='	' read -r kind name; do
+	kubectl delete "$kind" "$name" --ignore-not-found --wait=false
+done
 
 # A full disk of yesterday is no alarm of today.
 if ctl alarm list | grep -q NOSPACE; then
