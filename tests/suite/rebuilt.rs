@@ -17,8 +17,8 @@ fn the_same_cluster_again() {
     with_labs(|program| {
         program.run(&["lab", "down", "--name", NAME]).expect(0);
         let before = Traces::now();
-        let options = ["--control-planes", "6", "--workers", "2"];
-        let cluster = LabCluster::machines(program, NAME, &options, &["cp4", "cp5", "cp6", "w2"]);
+        let options = ["--control-planes", "6", "--workers", "3"];
+        let cluster = LabCluster::machines(program, NAME, &options, &["cp4", "cp5", "cp6", "w2", "w3"]);
         encryption::at_rest(&cluster);
         cluster.edit(|text| text.replace("payload = false", "payload = true"));
         let mut site = Site { cluster, known: BTreeMap::new(), token: String::new() };
@@ -83,6 +83,14 @@ impl Site {
         self.cluster.run("snapshot").expect(0);
         self.known = self.uids("cp1");
         self.kubectl("cp1", "delete validatingwebhookconfiguration gate");
+        // A worker that came later: the generation does not know it.
+        let line = format!("w3 = {{ address = \"{}\" }}\n", self.cluster.address("w3"));
+        let is_worker = |text: &str| text.starts_with("w1 ");
+        self.cluster.edit(|text| {
+            let with = |one: &str| if is_worker(one) { format!("{one}{line}") } else { one.to_owned() };
+            text.split_inclusive('\n').map(with).collect()
+        });
+        self.cluster.run("up").arg("--without-snapshot").expect(0);
         self.kubectl("cp1", "create configmap later");
         self.kubectl(
             "cp1",
@@ -125,6 +133,7 @@ impl Site {
             "REBUILD-rebuilt",
             "volume disk (local) of default/data, on w1 (lives)",
             "ends default/newer",
+            "w3             lives, and the generation does not know it",
             "gate",
             "widgets.example.com",
         ] {
@@ -147,6 +156,7 @@ impl Site {
         assert!(same.iter().all(|(id, process)| now.get(id) == Some(process)), "{same:#?}\n{now:#?}");
         let heard = self.cluster.must("w1", "systemctl stop client; cat /run/client");
         assert!(!heard.contains("lost") && heard.lines().count() > 100, "{} calls", heard.lines().count());
+        self.cluster.nodes_are_ready(&["w1", "w3"]);
         let status = self.cluster.run("status").expect(5).result();
         assert!(
             status["complaints"]
@@ -199,7 +209,7 @@ impl Site {
     }
 
     fn all_gone(&mut self) {
-        for node in ["cp1", "cp2", "cp3", "w1"] {
+        for node in ["cp1", "cp2", "cp3", "w1", "w3"] {
             self.cluster.program.run(&["lab", "kill", node, "--name", NAME]).expect(0);
         }
         let others = |text: String| {
@@ -234,14 +244,15 @@ impl Site {
         };
         let shown = run(&[]).expect(2).stdout;
         assert!(shown.contains("volume disk (local) of default/data, on w1 (no more)"), "{shown}");
-        run(&["--old-cluster-is-gone=rebuilt", "--fenced", "w1", "--hold"]).expect(0);
+        run(&["--old-cluster-is-gone=rebuilt", "--fenced", "w1", "--fenced", "w3", "--hold"]).expect(0);
         let running = self.cluster.must("cp4", "ctr -n k8s.io containers ls");
         assert!(
             running.contains("kube-apiserver") && !running.contains("kube-controller-manager"),
             "{running}"
         );
         assert!(self.kubectl("cp4", "get nodes -o name").contains("node/w1"), "nothing is cleared yet");
-        let done = run(&["--old-cluster-is-gone=rebuilt", "--fenced", "w1", "--release"]).expect(0);
+        let done = run(&["--old-cluster-is-gone=rebuilt", "--fenced", "w1", "--fenced", "w3", "--release"])
+            .expect(0);
         println!("{}", stages(&done));
         self.same_objects("cp4");
         self.nothing_is_stale();
@@ -310,8 +321,12 @@ impl Site {
         self.same_objects("cp4");
         let members = self.cluster.must("cp4", &format!("{ETCDCTL} member list"));
         assert_eq!(members.lines().count(), 1, "{members}");
+        // And three from one.
+        self.cluster.run("snapshot").expect(0);
+        self.cluster.program.run(&["lab", "wipe", "cp4", "--name", NAME]).expect(0);
         self.cluster.edit(|_| three);
-        self.cluster.run("up").expect(0);
+        self.rebuild(&["--old-cluster-is-gone=rebuilt"]).expect(0);
+        self.same_objects("cp4");
         let members = self.cluster.must("cp4", &format!("{ETCDCTL} member list"));
         assert_eq!(members.lines().count(), 3, "{members}");
         let status = self.cluster.run("status").expect(0).result();

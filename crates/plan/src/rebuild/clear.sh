@@ -28,12 +28,6 @@ printf '%s' "$KEPT" | while IFS='	' read -r kind name; do
 	kubectl delete "$kind" "$name" --ignore-not-found --wait=false
 done
 
-# A full disk of yesterday is no alarm of today.
-if ctl alarm list | grep -q NOSPACE; then
-	ctl --command-timeout=120s defrag --cluster
-	ctl alarm disarm
-fi
-
 tries=0
 for node in $LIVING; do
 	until curl -ksf -m 5 -o /dev/null --cert /etc/kubernetes/pki/apiserver-kubelet-client.crt --key /etc/kubernetes/pki/apiserver-kubelet-client.key \
