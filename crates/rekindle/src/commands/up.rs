@@ -115,7 +115,9 @@ pub async fn prepare(
         Some(payload) => Brought { payload, files: BTreeMap::new(), artifacts: None },
         None => fetch(&session, environment, report).await?.into(),
     };
-    let beginning = Beginning { growth, bundle, local, brought, rebuild: None, facts: BTreeMap::new() };
+    // How the cluster came about stays true.
+    let facts = session.remembered.as_ref().map(|remembered| remembered.facts().clone()).unwrap_or_default();
+    let beginning = Beginning { growth, bundle, local, brought, rebuild: None, facts };
     Ready::settle(session, beginning, environment, report).await
 }
 
