@@ -4,6 +4,7 @@
 //! does IO: answers, certificates, digests and file contents come in with the [`Context`], and a
 //! [`step::Plan`] without any choice left goes out.
 
+pub mod adopt;
 pub mod ask;
 pub mod capture;
 pub mod drill;
@@ -14,6 +15,7 @@ pub mod kubeadm;
 mod parts;
 pub mod patches;
 mod payload;
+mod programs;
 mod render;
 mod running;
 mod standing;

@@ -56,6 +56,7 @@ async fn run(cli: &Cli, environment: &Environment, report: &Reporter) -> Result<
         Command::Check(args) => commands::check::run(args, environment, report)?,
         Command::Up(args) => commands::up::run(args, environment, report).await?,
         Command::Plan(args) => commands::plan::run(args, environment, report).await?,
+        Command::Adopt(args) => commands::adopt::run(args, environment, report).await?,
         Command::Status(args) => commands::status::run(args, environment, report).await?,
         Command::Snapshot(args) => commands::snapshot::run(args, environment, report).await?,
         Command::Kubeconfig(args) => commands::kubeconfig::run(args, environment, report)?,

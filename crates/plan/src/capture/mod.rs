@@ -3,6 +3,7 @@
 
 use crate::kubeadm::host_port;
 use crate::parts::etcd::CTL;
+use crate::programs::with_etcd_programs;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::collections::BTreeMap;
@@ -60,7 +61,7 @@ pub enum Origin {
 /// its standard error is for [`Captured::read`]. With `keep`, the snapshot stays on the node under that path.
 pub fn capture(address: IpAddr, origin: Origin, keep: Option<&str>) -> Script {
     let client = host_port(&address.to_string(), 2379);
-    Script::new(format!("set -eu\n{}", include_str!("capture.sh")))
+    with_etcd_programs(concat!("set -eu\n", include_str!("capture.sh")))
         .set("CLIENT", &client)
         .set(
             "FROM",

@@ -27,11 +27,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 use step::{Digest, Plan};
-use summary::{before_relying, conclude, first_generation, sealed_words, tell_before_relying, tell_minted};
+use summary::{before_relying, conclude, first_generation, tell_before_relying};
 use time::format_description::well_known::Rfc3339;
 use timers::{Timers, timers};
 
-pub use summary::tell_kept;
+pub use summary::{sealed_words, tell_kept, tell_minted};
 
 /// Makes the cluster what the inventory says.
 pub async fn run(args: &cli::Up, environment: &Environment, report: &Reporter) -> Outcome {
@@ -249,7 +249,7 @@ impl Ready {
             bundle: &self.bundle,
             loaded: &self.session.loaded,
             local: &self.local,
-            payload: &self.payload,
+            payload: Some(&self.payload),
             host_keys: &self.host_keys,
             cgroups: Cgroups::of(self.session.cluster(), &self.session.answers),
             born: self.is_born(),
