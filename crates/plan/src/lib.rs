@@ -31,7 +31,7 @@ use step::HostId;
 pub use fence::{Fencing, fence};
 pub use parts::etcd::QUORUM;
 pub use parts::preflight::{Problem, problems};
-pub use parts::snapshots::Snapshots;
+pub use parts::snapshots::{Snapshots, schedule};
 pub use payload::{Image, Payload, Program};
 pub use render::{TemplateError, template};
 pub use running::{Running, running};

@@ -3,7 +3,8 @@
 
 use step::Script;
 
-const ETCD_PROGRAMS: &str = include_str!("programs.sh");
+/// The function.
+pub(crate) const ETCD_PROGRAMS: &str = include_str!("programs.sh");
 
 /// A script that may call `etcd_programs`: after it `etcd`, `etcdctl` and `etcdutl` are found, where they are anywhere.
 pub(crate) fn with_etcd_programs(body: &str) -> Script {

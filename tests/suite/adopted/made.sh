@@ -1,7 +1,8 @@
 # shellcheck shell=sh
 # On a prepared node: nothing of rekindle's is left but the pod network and the units, as if somebody else had made
 # them; and etcd's programs lie in etcd's image only.
-rm -rf /etc/kubernetes /var/lib/rekindle /usr/local/bin/etcd /usr/local/bin/etcdctl /usr/local/bin/etcdutl
+systemctl disable -q --now rekindle-api 2>/dev/null
+rm -rf /etc/kubernetes /root/.kube /var/lib/rekindle /run/rekindle /etc/systemd/system/rekindle-api.service /usr/local/bin/etcd /usr/local/bin/etcdctl /usr/local/bin/etcdutl
 find /etc/rekindle -type f ! -name routes.sh -delete
 sed -i '/# rekindle$/d' /etc/hosts
 mkdir -p /etc/kubernetes/audit /etc/kubernetes/encryption

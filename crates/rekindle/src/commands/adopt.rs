@@ -2,33 +2,31 @@
 //! identity set is sealed, and a generation is taken and drilled. Nothing of it is changed.
 
 mod reach;
+mod schedule;
+mod seal;
 
 use crate::cli;
-use crate::commands::drill;
-use crate::commands::snapshot::{self, Made};
-use crate::commands::up::stamp;
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome, file_error};
-use crate::generation::Generation;
-use crate::loaded::{Loaded, LocalFiles};
+use crate::loaded::Loaded;
 use crate::report::{Reporter, duration};
-use crate::session::Session;
-use crate::vault::{Contents, Signing, Tried, Vault};
-use archive::{Level, RootPublic};
+use crate::vault::Vault;
+use archive::RootPublic;
 use pki::{Bundle, SystemEntropy};
 use plan::adopt::{Adoption, Collected, Destinations, Machines, Reach, adoption, collect};
-use plan::capture::Origin;
 use plan::kubeadm::Cgroups;
 use reach::{Reached, reach};
+use seal::Sealed;
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-use step::HostId;
+use std::time::Instant;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// Adopts a cluster.
 pub async fn run(args: &cli::Adopt, environment: &Environment, report: &Reporter) -> Outcome {
+    if args.schedule {
+        return schedule::run(args, environment, report).await;
+    }
     let started = Instant::now();
     let out =
         args.out.as_ref().ok_or_else(|| Failure::refused("no -o FILE says where the inventory goes"))?;
@@ -45,16 +43,16 @@ pub async fn run(args: &cli::Adopt, environment: &Environment, report: &Reporter
         let words = "is written; remove it, and the archive where one was begun, to run `adopt` again";
         failure.hint(format!("{} {words}", out.display()))
     };
-    let session = open(args, out, environment, report).await.map_err(again)?;
-    let made = seal(&session, &adoption, &bundle, environment, report).await.map_err(again)?;
+    let session = seal::open(args, out, environment, report).await.map_err(again)?;
+    let Sealed { made, lines, mut due } =
+        seal::seal(&session, &bundle, environment, report).await.map_err(again)?;
     // An empty archive has no key that anybody could trust, so its line comes now.
     let line = environment.write(out, trusting.text.as_bytes(), 0o644);
     line.map_err(|error| file_error("cannot be written", out, &error))?;
-    let mut due = made.complaints();
     for (node, why) in &reached.absent {
         due.push(format!("{node}: was not reached: {why}"));
     }
-    let drilled = drilled(args, out, environment, report).await;
+    let drilled = seal::drilled(args, out, environment, report).await;
     let (words, proven) = match drilled {
         Ok(words) => (words, true),
         Err(failure) => {
@@ -65,6 +63,9 @@ pub async fn run(args: &cli::Adopt, environment: &Environment, report: &Reporter
     let mut text = format!("{}\n", made.headline());
     if !words.is_empty() {
         text.push_str(&format!("{words}\n"));
+    }
+    for line in &lines {
+        text.push_str(&format!("{line}\n"));
     }
     for line in &due {
         text.push_str(&format!("! {line}\n"));
@@ -195,93 +196,4 @@ fn write(out: &Path, folder: &Path, adoption: &Adoption, environment: &Environme
         put(&folder.join(local), text.expose_secret(), 0o600)?;
     }
     put(out, &adoption.text, 0o644)
-}
-
-/// By the inventory that was just written, as every later command.
-async fn open(
-    args: &cli::Adopt,
-    out: &Path,
-    environment: &Environment,
-    report: &Reporter,
-) -> Result<Session, Failure> {
-    let reaching = cli::Cluster {
-        file: cli::InventoryFile { inventory: out.to_owned() },
-        identity: args.identity.clone(),
-        accept_new: args.accept_new,
-        trust_on_first_use: false,
-        sudo_password_file: args.sudo_password_file.clone(),
-    };
-    Session::open(&reaching, environment, report).await
-}
-
-/// Seals what the cluster is, and a generation of what it holds.
-async fn seal(
-    session: &Session,
-    adoption: &Adoption,
-    bundle: &Bundle,
-    environment: &Environment,
-    report: &Reporter,
-) -> Result<Made, Failure> {
-    let local: LocalFiles = session.loaded.local_files(environment)?;
-    let created = session.now.format(&Rfc3339).unwrap_or_default();
-    let recipients = session.vault.recipients(None, environment, &created)?;
-    let keys = session.hosts.host_keys().await.into_iter();
-    let contents = Contents {
-        bundle,
-        loaded: &session.loaded,
-        local: &local,
-        payload: None,
-        host_keys: &keys.map(|(host, key)| (host.as_str().to_owned(), key)).collect(),
-        cgroups: Cgroups::of(&adoption.cluster, &session.answers),
-        born: true,
-    };
-    let sealed =
-        session.vault.seal(&contents, &recipients.all, None, stamp(&created, environment), environment)?;
-    report.say(super::up::sealed_words(&sealed));
-    super::up::tell_minted(&recipients, report);
-    let signing = Signing::with(bundle)?;
-    let mut refusals = Vec::new();
-    for node in session.cluster().etcd_nodes() {
-        if !session.hosts.contains(&HostId::new(&node.name)) {
-            continue;
-        }
-        match snapshot::take(session, &signing, (node, Origin::Member), environment, report).await {
-            Ok(made) => return Ok(made),
-            Err(failure) => refusals.push(failure.message),
-        }
-    }
-    Err(session
-        .with_absent(Failure::refused(format!("no control plane gave a snapshot:\n{}", refusals.join("\n")))))
-}
-
-/// The proof L4 of what was just sealed, here.
-async fn drilled(
-    args: &cli::Adopt,
-    out: &Path,
-    environment: &Environment,
-    report: &Reporter,
-) -> Result<String, Failure> {
-    let which = cli::Generation {
-        reading: cli::Reading {
-            inventory: Some(out.to_owned()),
-            kit: None,
-            identity: args.identity.clone(),
-            from: None,
-            trust_on_first_use: false,
-        },
-        distrust: cli::Distrust { not_from: Vec::new() },
-        generation: None,
-        snapshot: None,
-        scratch: None,
-    };
-    let generation = Generation::open(&which, environment, report).await?;
-    let when = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
-    let drilled = drill::drill(&generation).await?;
-    if !drilled.is_proven() {
-        return Err(Failure::refused(drill::words(&drilled)));
-    }
-    let seconds = Duration::try_from_secs_f64(drilled.seconds()).unwrap_or_default().as_secs();
-    let what = [("objects".to_owned(), drilled.objects.to_string())].into();
-    generation.prove(Tried { level: Level::L4, by: environment.who(), when, seconds, what })?;
-    Ok(drill::words(&drilled))
 }

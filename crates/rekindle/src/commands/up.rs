@@ -1,10 +1,10 @@
 //! `up`: the whole line. Inventory, archive, survey; then mint or open, seal, and run the plan.
 
 mod before_touch;
-mod judge;
-mod payload;
+pub mod judge;
+pub mod payload;
 mod summary;
-mod timers;
+pub mod timers;
 
 use crate::cli;
 use crate::commands::snapshot::Made;
@@ -37,6 +37,7 @@ pub use summary::{sealed_words, tell_kept, tell_minted};
 pub async fn run(args: &cli::Up, environment: &Environment, report: &Reporter) -> Outcome {
     let started = Instant::now();
     let session = Session::open(&args.cluster, environment, report).await?;
+    judge::made_by_us(&session)?;
     let mut ready = prepare(session, environment, report).await?;
     let preview = match ready.growth {
         // Nothing stands: everything is open.
@@ -169,7 +170,12 @@ fn same_payload(remembered: &Remembered, session: &Session) -> Option<Payload> {
     remembered.payload.clone().filter(|_| same)
 }
 
-async fn fetch(session: &Session, environment: &Environment, report: &Reporter) -> Result<Obtained, Failure> {
+/// The programs and images of a session's cluster.
+pub async fn fetch(
+    session: &Session,
+    environment: &Environment,
+    report: &Reporter,
+) -> Result<Obtained, Failure> {
     let arch = architecture(session)?;
     let cluster = session.cluster();
     obtain(&cluster.artifacts.source, &session.loaded.folder, &cluster.kubernetes, arch, environment, report)
