@@ -2,7 +2,7 @@
 
 use super::component::{Component, Pod, paths};
 use super::{Configuration, Found, Seen};
-use pki::{Entries, ExposeSecret, Secret};
+use pki::{Authority, Entries, ExposeSecret, Secret};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What all control planes together gave.
@@ -14,8 +14,8 @@ pub struct Collected {
     pub pods: BTreeMap<Component, BTreeMap<String, Pod>>,
     /// Files that flags name: path in the component → content.
     pub files: BTreeMap<String, Secret>,
-    /// Paths that flags name, and where nothing lies that an inventory could name: path → why.
-    pub no_files: BTreeMap<String, String>,
+    /// Paths that flags name, and where no file lies.
+    pub no_files: BTreeSet<String>,
 }
 
 /// Why a cluster can't be adopted: one line each.
@@ -60,11 +60,11 @@ pub fn named(found: &Found) -> BTreeSet<String> {
     wanted
 }
 
-/// Brings together what each control plane gave, by its name.
+/// Brings together what each control plane gave, by its name. `keys` are those of CAs that are kept elsewhere.
 ///
 /// # Errors
 /// What differs, and what is missing, by name.
-pub fn collect(seen: &Seen, found: &BTreeMap<String, Found>) -> Result<Collected, Refused> {
+pub fn collect(seen: &Seen, found: &BTreeMap<String, Found>, keys: &[Secret]) -> Result<Collected, Refused> {
     elsewhere(seen, found)?;
     let (mut collected, mut refused) = (Collected::default(), Refused::new());
     if let Some(mark) =
@@ -75,7 +75,10 @@ pub fn collect(seen: &Seen, found: &BTreeMap<String, Found>) -> Result<Collected
     for (entry, path, why) in PARTS {
         match same(found, path, |found| found.files.get(path).cloned(), &mut refused) {
             Some(text) => drop(collected.entries.insert(entry.into(), text)),
-            None => refused.push(format!("no control plane has {path}: {why}")),
+            None => match kept_elsewhere(&collected.entries, entry, keys) {
+                Some(key) => drop(collected.entries.insert(entry.into(), key)),
+                None => refused.push(format!("no control plane has {path}: {why}")),
+            },
         }
     }
     // What verifies tokens must be what signs them; the bundle keeps the key only.
@@ -105,12 +108,18 @@ pub fn collect(seen: &Seen, found: &BTreeMap<String, Found>) -> Result<Collected
         let text = same_of(&by_node, &path, &mut refused);
         match text {
             Some(text) => drop(collected.files.insert(path, text)),
-            None => drop(collected.no_files.insert(path, "no file lies there".into())),
+            None => drop(collected.no_files.insert(path)),
         }
     }
     refused.sort();
     refused.dedup();
     if refused.is_empty() { Ok(collected) } else { Err(refused) }
+}
+
+/// The one of these keys that is a CA's whose certificate is known.
+fn kept_elsewhere(entries: &Entries, entry: &str, keys: &[Secret]) -> Option<Secret> {
+    let certificate = entries.get(&format!("{}.crt", entry.strip_suffix(".key")?))?;
+    keys.iter().find(|key| Authority::belong(certificate.expose_secret(), key)).cloned()
 }
 
 /// Where kubeadm keeps things elsewhere than a rebuild would, that is said first: nothing else would be found.

@@ -77,7 +77,7 @@ fn seen(kubeadm: &str, version: &str) -> Seen {
 }
 
 fn say(seen: &Seen, found: &BTreeMap<String, Found>) -> Result<Adoption, Refused> {
-    let collected = collect(seen, found)?;
+    let collected = collect(seen, found, &[])?;
     let target =
         |user: &str, host: &str, port| inventory::SshTarget { host: host.into(), port, user: user.into() };
     let reach = Reach {
@@ -191,6 +191,28 @@ fn what_can_not_be_adopted_is_refused_by_name() {
         Err(why) => format!("{case}: {}", why.join("\n    ")),
     });
     insta::assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn a_key_that_is_kept_elsewhere_is_taken_where_it_belongs() {
+    let seen = seen(&V1BETA4.replace(",fd00:10:244::/56", "").replace(",fd00:10:96::/112", ""), "1.36.3");
+    let cluster = "[cluster]\nname = \"a\"\nkubernetes = \"1.36.3\"\n[nodes]\ncp1 = { address = \"10.0.0.11\", role = \"control-plane\" }\n";
+    let cluster = inventory::parse("x", cluster).unwrap().cluster;
+    let now = time::OffsetDateTime::from_unix_timestamp(1_795_000_000).unwrap();
+    let bundle = |_| pki::Bundle::mint(&cluster, None, now, &mut pki::SystemEntropy).unwrap();
+    let [theirs, other] = [0, 1].map(bundle);
+    let mut found = control_plane(&[]);
+    found
+        .files
+        .insert("/etc/kubernetes/pki/ca.crt".into(), theirs.authority(pki::Ca::Cluster).certificate().into());
+    found.files.remove("/etc/kubernetes/pki/ca.key");
+    let key = |bundle: &pki::Bundle| bundle.authority(pki::Ca::Cluster).key().clone();
+    let with = |keys: &[pki::Secret]| collect(&seen, &all(found.clone()), keys);
+    let taken = with(&[key(&other), key(&theirs)]).unwrap().entries["pki/ca.key"].clone();
+    assert_eq!(taken.expose_secret(), key(&theirs).expose_secret());
+    assert!(
+        with(&[key(&other)]).unwrap_err()[0].starts_with("no control plane has /etc/kubernetes/pki/ca.key")
+    );
 }
 
 #[test]

@@ -165,9 +165,8 @@ impl Writer<'_> {
             unsaid.insert(format!("{stands}, where an inventory wants a name"));
             names.push(bare.to_owned());
         }
-        names.retain(|name| {
-            !["", "localhost", "127.0.0.1"].contains(&name.as_str()) && !(is_name && name == bare)
-        });
+        let known = |name: &str| ["", "localhost", "127.0.0.1"].contains(&name) || is_name && name == bare;
+        names.retain(|name| !known(name));
         names.dedup();
         if !names.is_empty() {
             let _ = writeln!(text, "cert-names = {}", list(&names));
@@ -263,6 +262,16 @@ impl Writer<'_> {
             ("controllerManager", &configuration.controller_manager),
             ("scheduler", &configuration.scheduler),
         ] {
+            for volume in &component.extra_volumes {
+                let path = volume["mountPath"].as_str().unwrap_or_default().trim_end_matches('/');
+                let is_below = |file: &&String| {
+                    file.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                };
+                let mut named = self.collected.files.keys().chain(&self.collected.no_files);
+                if named.all(|file| !is_below(&file)) {
+                    unsaid.insert(format!("kubeadm's {name} mounts {path}"));
+                }
+            }
             if !component.extra_envs.is_empty() {
                 unsaid.insert(format!("kubeadm's {name} has environment variables"));
             }

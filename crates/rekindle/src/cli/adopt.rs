@@ -29,6 +29,9 @@ pub struct Adopt {
     /// Do not seal programs and images: a rebuild then needs their source.
     #[arg(long)]
     pub no_payload: bool,
+    /// The key of a CA that no control plane has, PEM; may be given more than once.
+    #[arg(long = "key", value_name = "FILE")]
+    pub keys: Vec<PathBuf>,
     /// A private key file for SSH; may be given more than once. Default: the agent's keys, and the usual ones in ~/.ssh.
     #[arg(long, value_name = "FILE")]
     pub ssh_identity: Vec<PathBuf>,
@@ -45,7 +48,7 @@ pub struct Adopt {
     #[arg(long, value_name = "FILE")]
     pub sudo_password_file: Option<PathBuf>,
     /// Install the snapshots' timer on the control planes of a cluster that was adopted, and nothing else.
-    #[arg(long, conflicts_with_all = ["ssh", "out", "name", "to", "recipients", "source", "no_payload"])]
+    #[arg(long, conflicts_with_all = ["ssh", "out", "name", "to", "recipients", "source", "no_payload", "keys"])]
     pub schedule: bool,
     /// The inventory, for --schedule.
     #[command(flatten)]

@@ -8,7 +8,7 @@ mod seal;
 use crate::cli;
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome, file_error};
-use crate::loaded::Loaded;
+use crate::loaded::{Loaded, read_text};
 use crate::report::{Reporter, duration};
 use crate::vault::Vault;
 use archive::RootPublic;
@@ -32,8 +32,10 @@ pub async fn run(args: &cli::Adopt, environment: &Environment, report: &Reporter
         args.out.as_ref().ok_or_else(|| Failure::refused("no -o FILE says where the inventory goes"))?;
     nothing_lies_there(out)?;
     let folder = folder_of(out)?;
+    let keys =
+        args.keys.iter().map(|path| Ok(read_text(path)?.into())).collect::<Result<Vec<_>, Failure>>()?;
     let reached = reach(args, &folder, environment, report).await?;
-    let collected = collect(&reached.seen, &reached.found).map_err(|why| refused(&why))?;
+    let collected = collect(&reached.seen, &reached.found, &keys).map_err(|why| refused(&why))?;
     let (adoption, trusting, bundle) = say(args, out, &reached, &collected)?;
     let loaded = load(out, &folder, &adoption)?;
     empty(&loaded, args, environment)?;
@@ -92,8 +94,13 @@ pub async fn run(args: &cli::Adopt, environment: &Environment, report: &Reporter
 
 fn refused(why: &[String]) -> Failure {
     let list: String = why.iter().map(|line| format!("\n  {line}")).collect();
-    Failure::refused(format!("this cluster can't be adopted:{list}"))
-        .hint("nothing was changed, and nothing was written")
+    let hint = match why.iter().any(|line| line.starts_with("no control plane has")) {
+        true => {
+            "where a CA's key is kept elsewhere, --key FILE hands it over; nothing was changed, and nothing was written"
+        }
+        false => "nothing was changed, and nothing was written",
+    };
+    Failure::refused(format!("this cluster can't be adopted:{list}")).hint(hint)
 }
 
 /// The name's own folder, which is there.
