@@ -167,8 +167,9 @@ impl Adopted {
             .collect();
         // What its own controllers write all the time is left out.
         let objects = format!(
-            "for kind in $({KUBECTL} api-resources --verbs=list -o name | grep -vE '^(events|leases|nodes|componentstatuses|csinodes)|metrics'); do
+            "for kind in $({KUBECTL} api-resources --verbs=list -o name | grep -vE '^(events|leases|nodes|pods|componentstatuses|csinodes)|metrics'); do
              {KUBECTL} get $kind -A -o jsonpath='{{range .items[*]}}{{.kind}} {{.metadata.namespace}}/{{.metadata.name}} {{.metadata.uid}} {{.metadata.resourceVersion}}{{\"\\n\"}}{{end}}'; done
+             {KUBECTL} get pods -A -o jsonpath='{{range .items[*]}}{{.metadata.name}} {{.metadata.uid}} {{.metadata.annotations}} {{.spec}} {{.status.containerStatuses[*].containerID}}{{\"\\n\"}}{{end}}'
              {KUBECTL} get nodes -o jsonpath='{{range .items[*]}}{{.metadata.name}} {{.metadata.labels}} {{.metadata.annotations}} {{.spec}}{{\"\\n\"}}{{end}}'"
         );
         // kubectl's own cache lies in a home.

@@ -143,7 +143,7 @@ fn at_loopback(kubeconfig: &str) -> String {
     let line = |line: &str| {
         let indent = &line[..line.len() - line.trim_start().len()];
         match line.trim_start().starts_with("server: ") {
-            true => format!("{indent}server: https://127.0.0.1:6443\n"),
+            true => format!("{indent}server: https://127.0.0.1:6443\n{indent}tls-server-name: kubernetes\n"),
             false => format!("{line}\n"),
         }
     };

@@ -1,6 +1,7 @@
 //! A cluster and what stands of it, to a plan.
 //!
-//! [`ask`] holds the questions to nodes, [`standing()`] judges the answers, [`up()`] makes the plan. Nothing here
+//! [`ask`] holds the questions to nodes, [`standing()`] judges the answers, [`up()`] makes the plan; [`adopt`] says a
+//! cluster that somebody else made as an inventory. Nothing here
 //! does IO: answers, certificates, digests and file contents come in with the [`Context`], and a
 //! [`step::Plan`] without any choice left goes out.
 

@@ -2,6 +2,7 @@
 # etcd's programs where no PATH has them: in the layers of the image of the live etcd, which are only read. The
 # container's own files lie on top of the layers and are left alone.
 etcd_programs() {
+	PATH=$PATH:/usr/local/bin
 	if command -v etcd && command -v etcdctl && command -v etcdutl; then return 0; fi >/dev/null
 	for layer in $(ctr -n k8s.io containers ls -q 'labels."io.kubernetes.pod.namespace"==kube-system,labels."io.kubernetes.container.name"==etcd' |
 		while read -r id; do

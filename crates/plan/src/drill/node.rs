@@ -110,7 +110,7 @@ mod tests {
             // Whoever asks, asks the apiserver that is booted.
             (
                 "/etc/kubernetes/super-admin.conf",
-                "clusters:\n- cluster:\n    server: https://127.0.0.1:6443\n",
+                "clusters:\n- cluster:\n    server: https://127.0.0.1:6443\n    tls-server-name: kubernetes\n",
             ),
             ("/etc/kubernetes/pki/sa.key", "key"),
             ("/etc/rekindle/kubeadm.yaml", "kind: ClusterConfiguration"),

@@ -43,7 +43,6 @@ if [ -n "$MEMORY" ]; then
 	[ "$free" -ge "$wanted" ] || refuse "$wanted MiB of memory are needed to boot it, and $free are free"
 	echo 1000 >/proc/self/oom_score_adj 2>/dev/null || :
 	etcd_programs
-	PATH=$PATH:/usr/local/bin
 	for program in etcd etcdctl etcdutl kubeadm kubectl; do
 		command -v $program >/dev/null || refuse "there is no $program on this node"
 	done
