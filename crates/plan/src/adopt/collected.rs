@@ -49,14 +49,10 @@ pub fn named(found: &Found) -> BTreeSet<String> {
         else {
             continue;
         };
-        for path in pod.flags.values().flatten().flat_map(|value| paths(value)) {
-            if !inventory::is_laid(path) {
-                wanted.extend(pod.on_node(path));
-            }
+        for path in files_of(&pod, component) {
+            wanted.extend(pod.on_node(&path));
         }
     }
-    // Leafs are minted, and a directory of kubeadm's has other names for some.
-    wanted.retain(|path| !path.ends_with(".conf") || !path.starts_with("/etc/kubernetes/"));
     wanted
 }
 
@@ -150,16 +146,16 @@ fn elsewhere(seen: &Seen, found: &BTreeMap<String, Found>) -> Result<(), Refused
 
 /// Paths in the components that nobody lays there by himself.
 fn named_in_components(collected: &Collected) -> BTreeSet<String> {
-    let pods = collected.pods.values().flat_map(BTreeMap::values);
-    let values = pods.flat_map(|pod| {
-        let names = pod
-            .flags
-            .iter()
-            .filter(|(name, _)| !name.ends_with("kubeconfig") || *name == "audit-webhook-config-file");
-        names.flat_map(|(_, values)| values)
-    });
-    let all = values.flat_map(|value| paths(value)).filter(|path| !inventory::is_laid(path));
-    all.map(str::to_owned).collect()
+    let pods =
+        collected.pods.iter().flat_map(|(component, pods)| pods.values().map(move |pod| (pod, *component)));
+    pods.flat_map(|(pod, component)| files_of(pod, component)).collect()
+}
+
+/// Those of one component; kubeadm's own flags name what is minted or collected by itself, wherever it lies.
+fn files_of(pod: &Pod, component: Component) -> BTreeSet<String> {
+    let theirs = pod.theirs(component, "");
+    let paths = theirs.values().flatten().flat_map(|value| paths(value));
+    paths.filter(|path| !inventory::is_laid(path)).map(str::to_owned).collect()
 }
 
 fn same(

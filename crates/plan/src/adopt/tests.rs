@@ -107,7 +107,13 @@ fn both_versions_of_kubeadms_configuration_become_an_inventory() {
         "--encryption-provider-config=/etc/kubernetes/ssl/enc/secrets.yaml",
         "--event-ttl=1h0m0s",
     ]);
+    // As kubespray lays it out.
     older.pki = "/etc/kubernetes/ssl".into();
+    for component in Component::ALL {
+        let text =
+            older.files[&component.manifest()].expose_secret().replace("/etc/kubernetes/pki", &older.pki);
+        older.files.insert(component.manifest(), text.into());
+    }
     older.files.insert("/etc/kubernetes/ssl/enc/secrets.yaml".into(), "keys".into());
     let mut text = say(&seen(V1BETA3, "1.35.2"), &all(older)).unwrap().text;
     let mut newer = control_plane(&[
