@@ -32,10 +32,10 @@ pub async fn run(args: &cli::Adopt, environment: &Environment, report: &Reporter
         args.out.as_ref().ok_or_else(|| Failure::refused("no -o FILE says where the inventory goes"))?;
     nothing_lies_there(out)?;
     let folder = folder_of(out)?;
-    let keys =
+    let others =
         args.keys.iter().map(|path| Ok(read_text(path)?.into())).collect::<Result<Vec<_>, Failure>>()?;
     let reached = reach(args, &folder, environment, report).await?;
-    let collected = collect(&reached.seen, &reached.found, &keys).map_err(|why| refused(&why))?;
+    let collected = collect(&reached.seen, &reached.found, &others).map_err(|why| refused(&why))?;
     let (adoption, trusting, bundle) = say(args, out, &reached, &collected)?;
     let loaded = load(out, &folder, &adoption)?;
     empty(&loaded, args, environment)?;
@@ -141,7 +141,7 @@ fn say(
     let text = |path: &PathBuf| path.to_string_lossy().into_owned();
     let way = Reach {
         targets: reached.targets.clone(),
-        identity: args.ssh_identity.iter().map(text).collect(),
+        identity: keys(args).iter().map(text).collect(),
         bastion: args.bastion.clone(),
     };
     let mut destinations = Destinations {
@@ -163,6 +163,12 @@ fn say(
     destinations.trust = Some(RootPublic::from(bundle.root_public()).to_string());
     let trusting = write(&destinations)?;
     Ok((first, trusting, bundle))
+}
+
+/// A command line's paths begin where it was typed, an inventory's where it lies.
+fn keys(args: &cli::Adopt) -> Vec<PathBuf> {
+    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    args.ssh_identity.iter().map(absolute).collect()
 }
 
 /// As TOML.

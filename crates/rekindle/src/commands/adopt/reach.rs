@@ -41,7 +41,7 @@ pub async fn reach(
     };
     let given: Vec<SshTarget> = args.ssh.iter().map(read).collect::<Result<_, _>>()?;
     let ssh = Ssh {
-        identity: args.ssh_identity.clone(),
+        identity: super::keys(args),
         known_hosts: vec!["known_hosts".into(), "~/.ssh/known_hosts".into()],
         bastion: args.bastion.as_ref().map(read).transpose()?,
     };
