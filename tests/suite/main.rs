@@ -1,6 +1,8 @@
 //! One binary for every test that crosses crates.
 
 #[cfg(test)]
+mod adopted;
+#[cfg(test)]
 mod bad_archive;
 #[cfg(test)]
 mod bad_hosts;

@@ -1,10 +1,12 @@
 //! The words of the command line.
 
+mod adopt;
 mod archive;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+pub use adopt::Adopt;
 pub use archive::{
     ArchiveCommand, At, Distrust, Drill, Fence, Generation, KitArgs, NodeCommand, Opening, PolicyCommand,
     PolicyFor, Reading, RecipientsCommand, Snapshot,
@@ -81,6 +83,13 @@ pub enum Command {
     /// Show what `up` would change: the diff of every file, and the restarts in their order. Changes nothing.
     #[command(after_help = "Example:\n  rekindle plan -i prod.toml --exit-code || echo there are changes")]
     Plan(Plan),
+    /// Give a kubeadm cluster that somebody else made the same safety: an inventory, a sealed archive, a drilled
+    /// generation. Changes nothing of it.
+    #[command(after_help = "Examples:
+  sudo rekindle adopt --ssh ops@10.0.0.11 -o prod.toml --accept-new
+  rekindle adopt --ssh ops@10.0.0.11 -o prod.toml --to s3://backups/prod
+  rekindle adopt --schedule -i prod.toml          the snapshots' timer on its control planes, and nothing else")]
+    Adopt(Adopt),
     /// Ask the cluster how it is.
     #[command(after_help = "Examples:
   rekindle status -i prod.toml

@@ -12,6 +12,7 @@ use inventory::{Cluster, SshTarget};
 use plan::Answers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use step::{HostId, Secret};
 use time::OffsetDateTime;
@@ -172,7 +173,8 @@ fn journal(loaded: &Loaded, environment: &Environment) -> Option<engine::Journal
     engine::Journal::open(&folder.join(format!("{}.jsonl", loaded.cluster().name)), now(), now).ok()
 }
 
-fn address(target: &SshTarget, bastion: Option<&SshTarget>) -> SshAddress {
+/// Where a host is, and by way of which other one.
+pub fn address(target: &SshTarget, bastion: Option<&SshTarget>) -> SshAddress {
     let address = SshAddress::new(&target.host, target.port, &target.user);
     match bastion {
         Some(bastion) => address.via(SshAddress::new(&bastion.host, bastion.port, &bastion.user)),
@@ -195,20 +197,6 @@ async fn connect(
         .iter()
         .map(|node| Target::ssh(HostId::new(&node.name), address(&node.ssh, bastion)))
         .collect();
-    let files = |paths: &[std::path::PathBuf], usual: &[&str]| -> Vec<std::path::PathBuf> {
-        if paths.is_empty() {
-            return usual.iter().map(|name| environment.home.join(".ssh").join(name)).collect();
-        }
-        paths.iter().map(|path| environment.path(&loaded.folder, path)).collect()
-    };
-    let sudo_password = match &args.sudo_password_file {
-        None => None,
-        Some(path) => {
-            let text = std::fs::read(path)
-                .map_err(|error| crate::failure::file_error("cannot be read", path, &error))?;
-            Some(Secret::new(text.strip_suffix(b"\n").unwrap_or(&text)))
-        }
-    };
     let pattern = |target: &SshTarget| match target.port {
         22 => target.host.clone(),
         port => format!("[{}]:{port}", target.host),
@@ -217,12 +205,56 @@ async fn connect(
         .into_iter()
         .flatten()
         .filter_map(|(name, key)| cluster.node(name).map(|node| (pattern(&node.ssh), key.clone())));
+    let way = Way {
+        ssh,
+        folder: &loaded.folder,
+        accept_new: args.accept_new,
+        sudo_password_file: args.sudo_password_file.as_deref(),
+    };
+    reach(targets, &way, pins.collect(), environment, events).await
+}
+
+/// How hosts are reached.
+pub struct Way<'a> {
+    /// Keys, known hosts, a bastion.
+    pub ssh: &'a inventory::Ssh,
+    /// Relative paths start here.
+    pub folder: &'a Path,
+    /// As on the command line.
+    pub accept_new: bool,
+    /// As on the command line.
+    pub sudo_password_file: Option<&'a Path>,
+}
+
+/// Connects to hosts; those of an inventory or, before there is one, those that somebody named.
+pub async fn reach(
+    targets: Vec<Target>,
+    way: &Way<'_>,
+    pinned: Vec<(String, String)>,
+    environment: &Environment,
+    events: &Events,
+) -> Result<(Hosts, Vec<(HostId, ConnectError)>), Failure> {
+    let Way { ssh, folder, .. } = way;
+    let files = |paths: &[PathBuf], usual: &[&str]| -> Vec<PathBuf> {
+        if paths.is_empty() {
+            return usual.iter().map(|name| environment.home.join(".ssh").join(name)).collect();
+        }
+        paths.iter().map(|path| environment.path(folder, path)).collect()
+    };
+    let sudo_password = match way.sudo_password_file {
+        None => None,
+        Some(path) => {
+            let text = std::fs::read(path)
+                .map_err(|error| crate::failure::file_error("cannot be read", path, &error))?;
+            Some(Secret::new(text.strip_suffix(b"\n").unwrap_or(&text)))
+        }
+    };
     let options = SshOptions {
         identities: files(&ssh.identity, &["id_ed25519", "id_ecdsa", "id_rsa"]),
         agent: environment.ssh_agent.clone(),
         known_hosts: files(&ssh.known_hosts, &["known_hosts"]),
-        pinned: pins.collect(),
-        accept_new: args.accept_new,
+        pinned,
+        accept_new: way.accept_new,
         sudo_password,
         ..SshOptions::default()
     };

@@ -100,7 +100,8 @@ pub fn health(cluster: &Cluster) -> Ask<Health> {
         .control_planes()
         .map(|node| format!("{} https://{}", node.name, host_port(&node.address.to_string(), 6443)))
         .collect();
-    let script = dns(cluster, include_str!("health.sh")).set("SERVERS", &servers.join("\n"));
+    let script = dns(cluster, concat!(include_str!("../programs.sh"), include_str!("health.sh")))
+        .set("SERVERS", &servers.join("\n"));
     Ask { script, parse }
 }
 

@@ -8,6 +8,9 @@ printf '%s\n' "$SERVERS" | while read -r name url; do
 	[ -n "$name" ] || continue
 	if said=$(curl -ksf -m 3 "$url/readyz" 2>&1); then say apiserver "$name ok"; else say apiserver "$name ${said:-does not answer}"; fi
 done
+# A cluster that was adopted: its etcdctl may lie in its etcd's image, and kubectl's cache is not to stay.
+etcd_programs
+[ -e /var/lib/rekindle/cluster ] || export HOME=/proc
 ctl() {
 	etcdctl --endpoints=https://127.0.0.1:2379 --cacert=$tls/ca.crt --cert=$tls/healthcheck-client.crt \
 		--key=$tls/healthcheck-client.key --dial-timeout=2s --command-timeout=4s "$@" 2>/dev/null

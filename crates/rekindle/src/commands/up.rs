@@ -2,7 +2,7 @@
 
 mod before_touch;
 pub mod judge;
-mod payload;
+pub mod payload;
 mod summary;
 pub mod timers;
 
@@ -22,14 +22,15 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Instant;
 use summary::{before_relying, first_generation, tell_before_relying};
-pub use summary::{conclude, failed, sealed_words, tell_minted};
+pub use summary::{conclude, failed};
 
-pub use summary::tell_kept;
+pub use summary::{sealed_words, tell_kept, tell_minted};
 
 /// Makes the cluster what the inventory says.
 pub async fn run(args: &cli::Up, environment: &Environment, report: &Reporter) -> Outcome {
     let started = Instant::now();
     let session = Session::open(&args.cluster, environment, report).await?;
+    judge::made_by_us(&session)?;
     let mut ready = prepare(session, environment, report).await?;
     let preview = match ready.growth {
         // Nothing stands: everything is open.
