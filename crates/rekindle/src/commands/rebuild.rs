@@ -6,8 +6,11 @@
 //! them were made in it, and each step proves itself.
 
 mod chosen;
+mod map;
 mod old;
+mod places;
 mod shown;
+mod start;
 
 use crate::cli;
 use crate::commands::drill::drill_through;
@@ -28,6 +31,7 @@ use inventory::Source;
 use pki::{Bundle, SystemEntropy};
 use plan::drill::Drilled;
 use plan::{Growth, Objects, Rebuild, Standing};
+use start::Start;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use step::Digest;
@@ -37,8 +41,10 @@ use time::format_description::well_known::Rfc3339;
 /// Shows, asks, claims, builds.
 pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Reporter) -> Outcome {
     let started = Instant::now();
-    let mut session = Session::open(&args.cluster, environment, report).await?;
-    session.vault = session.vault.without(&args.without)?;
+    let (cluster, anew) = (args.from.cluster(), Some(&args.from.reinstalled[..]));
+    let Start { loaded, vault, left, facts: mapped } = Start::read(args, environment, report)?;
+    let vault = vault.without(&args.without)?;
+    let mut session = Session::reach(loaded, vault, &cluster, anew, environment, report).await?;
     let remembered = session.remembered.as_ref().ok_or_else(|| {
         Failure::refused("the archive is empty: there is nothing to rebuild from")
             .hint("`rekindle up` makes a new cluster")
@@ -46,8 +52,9 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
     let begun = begun(remembered);
     if stands(&session, begun.as_ref())? {
         report.say("the cluster of this epoch stands: what is left to do is `up`'s");
-        let up = cli::Up { cluster: args.cluster.clone(), overwrite: false, without_snapshot: false };
-        return up::run(&up, environment, report).await;
+        left.iter().for_each(|left| left.write(environment, report));
+        let up = cli::Up { cluster, overwrite: false, without_snapshot: false };
+        return up::converge(session, &up, started, environment, report).await;
     }
     let generations = session.vault.generations_not_from(&args.distrust.not_from)?;
     let chosen = choose(&session.vault, &generations, args.generation.as_deref(), begun.as_ref())?;
@@ -109,7 +116,7 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
         hold: args.hold,
     };
     let local = session.loaded.archived_files(then, environment)?;
-    let facts = chosen::facts(chosen, bump);
+    let facts = chosen::facts(chosen, bump).into_iter().chain(mapped).collect();
     let beginning = Beginning { growth: Growth::Laid, bundle, local, brought, rebuild: Some(rebuild), facts };
     let mut ready = Ready::settle(session, beginning, environment, report).await?;
     let (sealed, recipients) = ready.seal(environment)?;
@@ -122,6 +129,7 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
     let (done, born) = ready.apply(&settings, &sealed, environment).await;
     let result = conclude(&ready, &done, (&sealed, &recipients), started, environment, report).await;
     born?;
+    left.iter().for_each(|left| left.write(environment, report));
     if result.is_ok() {
         programs.forget();
     }
@@ -173,7 +181,8 @@ fn stands(session: &Session, begun: Option<&Begun>) -> Result<bool, Failure> {
     Ok(false)
 }
 
-/// What is fixed in a cluster's life is fixed in its next one, but for a newer patch version.
+/// What is fixed in a cluster's life is fixed in its next one, but for a newer patch version, and where its machines are
+/// and what they do.
 fn fits(session: &Session, then: &Remembered) -> Result<(), Failure> {
     let Some(old) = then.cluster.as_ref() else {
         return Err(Failure::refused("the archive's own inventory can't be read")
@@ -186,7 +195,9 @@ fn fits(session: &Session, then: &Remembered) -> Result<(), Failure> {
         ))
         .hint("rebuild it with its own version or a newer patch of it; upgrade it when it lives"));
     }
-    judge::fixed_since(session, old, true)
+    let machines =
+        |key: &str| key.starts_with("nodes.") && [".address", ".role"].iter().any(|end| key.ends_with(end));
+    judge::fixed_since(session, old, |key| key == "cluster.kubernetes" || machines(key))
 }
 
 /// Where programs and images come from.

@@ -30,6 +30,17 @@ pub use summary::tell_kept;
 pub async fn run(args: &cli::Up, environment: &Environment, report: &Reporter) -> Outcome {
     let started = Instant::now();
     let session = Session::open(&args.cluster, environment, report).await?;
+    converge(session, args, started, environment, report).await
+}
+
+/// The same where everything was opened already.
+pub async fn converge(
+    session: Session,
+    args: &cli::Up,
+    started: Instant,
+    environment: &Environment,
+    report: &Reporter,
+) -> Outcome {
     let mut ready = prepare(session, environment, report).await?;
     let preview = match ready.growth {
         // Nothing stands: everything is open.
@@ -107,8 +118,13 @@ pub async fn prepare(
     let local = session.loaded.local_files(environment)?;
     let bundle = match &session.remembered {
         Some(remembered) => reopened(remembered, &session)?,
-        None => Bundle::mint(session.cluster(), local.own_ca.as_ref(), session.now, &mut SystemEntropy)
-            .map_err(|error| Failure::because(&error).maybe_hint(error.hint()))?,
+        None => Bundle::mint(
+            session.cluster(),
+            session.loaded.own_ca(environment)?.as_ref(),
+            session.now,
+            &mut SystemEntropy,
+        )
+        .map_err(|error| Failure::because(&error).maybe_hint(error.hint()))?,
     };
     let brought = match session.remembered.as_ref().and_then(|remembered| same_payload(remembered, &session))
     {

@@ -89,18 +89,18 @@ pub fn fixed_keys(session: &Session, runs_the_wanted_version: bool) -> Result<()
     let Some(old) = session.remembered.as_ref().and_then(|remembered| remembered.cluster.as_ref()) else {
         return Ok(());
     };
-    fixed_since(session, old, runs_the_wanted_version)
+    fixed_since(session, old, |key| runs_the_wanted_version && key == "cluster.kubernetes")
 }
 
-/// The same, compared with the cluster as it was then.
+/// The same, compared with the cluster as it was then; some keys `may` have changed.
 pub fn fixed_since(
     session: &Session,
     old: &inventory::Cluster,
-    runs_the_wanted_version: bool,
+    may: impl Fn(&str) -> bool,
 ) -> Result<(), Failure> {
     let refused: Vec<String> = inventory::changes(old, session.cluster())
         .into_iter()
-        .filter(|change| !(runs_the_wanted_version && change.key == "cluster.kubernetes"))
+        .filter(|change| !may(&change.key))
         .filter_map(|change| match change.kind {
             Kind::Fixed(way) => {
                 let value = |value: Option<String>| value.unwrap_or_else(|| "nothing".into());
