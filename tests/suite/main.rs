@@ -7,6 +7,8 @@ mod bad_hosts;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod bad_rebuild;
+#[cfg(test)]
 mod before_touch;
 #[cfg(test)]
 mod bucket;
@@ -29,6 +31,8 @@ mod faults;
 #[cfg(test)]
 mod fenced;
 #[cfg(test)]
+mod from_kit;
+#[cfg(test)]
 mod full_disks;
 #[cfg(test)]
 mod host_traces;
@@ -36,6 +40,8 @@ mod host_traces;
 mod interrupted;
 #[cfg(test)]
 mod killed;
+#[cfg(test)]
+mod killed_rebuild;
 #[cfg(test)]
 mod kit;
 #[cfg(test)]

@@ -90,27 +90,22 @@ impl Loaded {
             .transpose()
     }
 
-    /// The same as the archive holds them; what it does not hold is read here.
+    /// The same as the archive holds them, in the first of these identity sets that does; what none holds is read here.
     pub fn archived_files(
         &self,
-        remembered: &Remembered,
+        archived: &[Option<&Remembered>],
         environment: &Environment,
     ) -> Result<LocalFiles, Failure> {
         let here = |path: &PathBuf| read_text(&environment.path(&self.folder, path));
         let mut local = LocalFiles::default();
         for (on_node, path) in &self.cluster().kubeadm.files {
-            let text = match remembered.files.get(on_node) {
-                Some(text) => text.clone(),
-                None => here(path)?.into(),
-            };
+            let known = archived.iter().flatten().find_map(|set| set.files.get(on_node).cloned());
+            let text = known.map_or_else(|| here(path).map(Into::into), Ok)?;
             local.files.insert(on_node.clone(), text);
         }
         for (name, path) in &self.cluster().kubeadm.patches {
-            let text = match remembered.patches.get(name) {
-                Some(text) => text.clone(),
-                None => here(path)?,
-            };
-            local.patches.insert(name.clone(), text);
+            let known = archived.iter().flatten().find_map(|set| set.patches.get(name).cloned());
+            local.patches.insert(name.clone(), known.map_or_else(|| here(path), Ok)?);
         }
         local.checked(self.cluster())
     }

@@ -42,15 +42,21 @@ use time::format_description::well_known::Rfc3339;
 pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Reporter) -> Outcome {
     let started = Instant::now();
     let (cluster, anew) = (args.from.cluster(), Some(&args.from.reinstalled[..]));
-    let Start { loaded, vault, left, facts: mapped } = Start::read(args, environment, report)?;
+    let Start { loaded, vault, left, is_current, facts: mapped } = Start::read(args, environment, report)?;
     let vault = vault.without(&args.without)?;
     let mut session = Session::reach(loaded, vault, &cluster, anew, environment, report).await?;
     let remembered = session.remembered.as_ref().ok_or_else(|| {
         Failure::refused("the archive is empty: there is nothing to rebuild from")
             .hint("`rekindle up` makes a new cluster")
     })?;
-    let begun = begun(remembered);
+    let begun = begun(remembered, args.take_over, environment)?;
     if stands(&session, begun.as_ref())? {
+        if !is_current {
+            return Err(Failure::refused(
+                "the cluster of this epoch stands, built with another generation or --map",
+            )
+            .hint("leave both out to converge it; nothing of a living cluster is built again"));
+        }
         report.say("the cluster of this epoch stands: what is left to do is `up`'s");
         left.iter().for_each(|left| left.write(environment, report));
         let up = cli::Up { cluster, overwrite: false, without_snapshot: false };
@@ -60,12 +66,16 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
     let chosen = choose(&session.vault, &generations, args.generation.as_deref(), begun.as_ref())?;
     let taken = take_chosen(&session.vault, chosen, environment, report)?;
     fits(&session, &taken.remembered)?;
-    judge::preflight(&session)?;
+    let snapshot_size = std::fs::metadata(&taken.snapshot).map_or(0, |found| found.len());
+    let begun_in = begun.as_ref().map_or(0, |begun| begun.epoch);
+    let room = plan::room(session.cluster(), &session.answers, snapshot_size, begun_in);
+    judge::preflight_with(&session, room)?;
     let programs = Programs::find(&session, &taken.remembered, environment, report)?;
     let brought = programs.brought(&session, &taken.remembered, environment, report).await?;
     let snapshot = taken.snapshot.clone();
     let from = (&programs.source, programs.base.as_path());
-    let generation = Generation::of(taken, from, args.scratch.as_deref(), environment, report).await?;
+    let generation = Generation::of(taken, from, args.scratch.as_deref(), environment, report).await;
+    let generation = generation.map_err(|failure| failure.exit(Exit::Refused))?;
     let then = generation.remembered();
     let (drilled, objects) = prove(&generation).await?;
     if let Some(tried) = tried(&drilled, environment)
@@ -76,7 +86,9 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
     let old = old::look(&session, then, chosen, &objects, args, report).await?;
     let newer = old::newer(&session, &old, &objects).await;
     // The one that goes on, or the next that is free.
-    let epoch = remembered.holding().unfinished().map_or(session.epoch() + 1, |claim| claim.epoch);
+    let own =
+        remembered.holding().unfinished().filter(|claim| claim.is_of(&environment.user, &environment.host));
+    let epoch = own.map_or(session.epoch() + 1, |claim| claim.epoch);
     let show = shown::Show {
         session: &session,
         chosen,
@@ -115,7 +127,7 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
         aside: objects.aside.clone(),
         hold: args.hold,
     };
-    let local = session.loaded.archived_files(then, environment)?;
+    let local = session.loaded.archived_files(&[Some(then), session.remembered.as_ref()], environment)?;
     let facts = chosen::facts(chosen, bump).into_iter().chain(mapped).collect();
     let beginning = Beginning { growth: Growth::Laid, bundle, local, brought, rebuild: Some(rebuild), facts };
     let mut ready = Ready::settle(session, beginning, environment, report).await?;

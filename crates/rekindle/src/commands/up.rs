@@ -131,7 +131,9 @@ pub async fn prepare(
         Some(payload) => Brought { payload, files: BTreeMap::new(), artifacts: None },
         None => fetch(&session, environment, report).await?.into(),
     };
-    let beginning = Beginning { growth, bundle, local, brought, rebuild: None, facts: BTreeMap::new() };
+    // How the cluster came about does not change in its life.
+    let facts = session.remembered.as_ref().map(|archive| archive.facts().clone()).unwrap_or_default();
+    let beginning = Beginning { growth, bundle, local, brought, rebuild: None, facts };
     Ready::settle(session, beginning, environment, report).await
 }
 

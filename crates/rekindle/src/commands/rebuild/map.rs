@@ -44,15 +44,13 @@ pub fn mapped(mut cluster: Cluster, maps: &[String], resolve: &Resolve) -> Resul
         }
     }
     nodes.retain(|(name, _)| !out.contains(name));
-    for (at, (_, node)) in nodes.iter().enumerate() {
-        let before = nodes.iter().take(at).map(|(_, before)| before);
-        for before in before {
+    for (at, (old, node)) in nodes.iter().enumerate() {
+        for (other, before) in nodes.iter().take(at) {
             if before.name == node.name {
-                mistakes.push(format!("--map: two nodes would be called {}", node.name));
+                mistakes.push(format!("--map: {other} and {old} would both be called {}", node.name));
             }
             if before.address == node.address {
-                let (one, other) = (&before.name, &node.name);
-                mistakes.push(format!("--map: {one} and {other} would both be at {}", node.address));
+                mistakes.push(format!("--map: {other} and {old} would both be at {}", node.address));
             }
         }
     }
@@ -176,6 +174,16 @@ mod tests {
             "cp1=10.0.0.12,10.0.0.13",
             "cp1=10.0.0.12,ssh=:22",
         ]);
-        insta::assert_snapshot!(refused.unwrap_err().message, @r"");
+        insta::assert_snapshot!(refused.unwrap_err().message, @r"
+        --map cp1: OLD=NEW is wanted
+        --map cp9=10.1.0.9: the archived inventory has no node cp9: it has cp1, w1, w2, w3
+        --map w1=no.example: the name no.example does not resolve: write the address
+        --map w1=10.1.0.1: w1 is mapped twice
+        --map w2=six.example: the name six.example has no IPv4 address: write the address
+        --map cp1=10.0.0.12,10.0.0.13: one address is wanted
+        --map cp1=10.0.0.12,ssh=:22: cp1 is mapped twice
+        --map: cp1 and w3 would both be at 10.0.0.11
+        --map: w2 and w3 would both be called w2
+        ");
     }
 }

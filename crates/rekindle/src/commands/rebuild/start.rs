@@ -1,8 +1,8 @@
-//! What a rebuild starts from: an inventory; or a recovery kit alone, and then the archived inventory of the generation
-//! that comes back is the inventory, with the kit's places and the nodes where they are now. That inventory, and the
-//! files that it names, are left in the current folder at the end.
+//! What a rebuild starts from: an inventory; or a recovery kit alone, and then the archived inventory is the inventory,
+//! with the kit's places and the nodes where they are now. That inventory, and the files that it names, are left in the
+//! current folder at the end.
 
-use super::chosen::{begun, choose};
+use super::chosen::{FROM, begun, choose};
 use super::map::mapped;
 use super::places::places;
 use crate::cli;
@@ -28,6 +28,8 @@ pub struct Start {
     pub vault: Vault,
     /// What is to be left here.
     pub left: Option<Left>,
+    /// Whether it is the inventory of the newest epoch, by which a cluster that stands may be converged.
+    pub is_current: bool,
     /// What the identity set says of it.
     pub facts: BTreeMap<String, String>,
 }
@@ -59,7 +61,7 @@ impl Start {
                     }
                     None => Vault::new(&loaded, &from.identity, from.trust_on_first_use, environment)?,
                 };
-                Self { loaded, vault, left: None, facts: BTreeMap::new() }
+                Self { loaded, vault, left: None, is_current: true, facts: BTreeMap::new() }
             }
         };
         let cluster = start.loaded.cluster();
@@ -85,25 +87,27 @@ impl Start {
         let maps = from.map.join(" ");
         let facts: BTreeMap<_, _> =
             (!maps.is_empty()).then(|| (MAPPED.to_owned(), maps.clone())).into_iter().collect();
-        // A run that was killed late has left a cluster whose inventory is mapped already.
-        let begun = begun(&newest);
-        let is_mapped = begun.is_none() && newest.facts().get(MAPPED) == Some(&maps);
-        let then = if is_mapped {
-            newest
-        } else {
-            let generations = vault.generations_not_from(&args.distrust.not_from)?;
-            vault.identity_named_by(choose(
-                &vault,
-                &generations,
-                args.generation.as_deref(),
-                begun.as_ref(),
-            )?)?
+        let begun = begun(&newest, args.take_over, environment)?;
+        let generations = vault.generations_not_from(&args.distrust.not_from)?;
+        let chosen = match (&begun, args.generation.as_deref()) {
+            (None, None) => None,
+            (begun, wanted) => Some(choose(&vault, &generations, wanted, begun.as_ref())?),
+        };
+        // The newest inventory is the one, but for a generation that somebody names or that was begun with; of a rebuild
+        // that came to its end, or was killed right before it, nothing is mapped again.
+        let noted = |fact: &str| newest.facts().get(fact).map_or("", String::as_str);
+        let is_current = begun.is_none()
+            && noted(MAPPED) == maps
+            && chosen.is_none_or(|chosen| noted(FROM) == chosen.id.to_string());
+        let then = match chosen {
+            Some(chosen) if !is_current => vault.identity_named_by(chosen)?,
+            _ => newest,
         };
         let mut cluster = then.cluster.clone().ok_or_else(|| {
             Failure::refused("the archive's own inventory can't be read")
                 .hint("use the rekindle that wrote it")
         })?;
-        if !is_mapped {
+        if !is_current {
             cluster = mapped(cluster, &from.map, &resolve)?;
         }
         let (to, dropped) = places(&page.kit, &cluster.archive.to);
@@ -122,7 +126,7 @@ impl Start {
         left.is_free(environment)?;
         let loaded = Loaded::of(&left.path, left.text.clone(), report)?;
         let vault = vault.with_places_of(&loaded, environment)?;
-        Ok(Self { loaded, vault, left: Some(left), facts })
+        Ok(Self { loaded, vault, left: Some(left), is_current, facts })
     }
 }
 

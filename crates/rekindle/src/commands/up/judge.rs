@@ -118,11 +118,19 @@ pub fn fixed_since(
 }
 
 pub fn preflight(session: &Session) -> Result<(), Failure> {
-    if problems(session).is_empty() {
+    preflight_with(session, Vec::new())
+}
+
+/// The same, with what else is wrong with nodes.
+pub fn preflight_with(session: &Session, more: Vec<Problem>) -> Result<(), Failure> {
+    if more.is_empty() && problems(session).is_empty() {
         return Ok(());
     }
-    let failure =
+    let mut failure =
         Failure::refused("nodes are not fit yet:").hint("nothing was changed: mend these, and run it again");
+    for Problem { host, what, hint } in more {
+        failure.message.push_str(&format!("\n  {host}: {what} ({hint})"));
+    }
     Err(with_problems(session, failure, |_| true))
 }
 
