@@ -88,7 +88,7 @@ fn what_a_rebuild_cannot_start_from() {
             "hint: OLD=ADDRESS",
         ],
     );
-    refused(&site, by_kit(&["--map", "cp1=-"]), &["prod.toml", "control plane"]);
+    refused(&site, by_kit(&["--map", "cp1=-"]), &["prod.toml", "there are no nodes"]);
     refused(&site, by_kit(&["--reinstalled", "cp7"]), &["--reinstalled cp7: the inventory has no such node"]);
     refused(&site, site.run(&["rebuild", "--map", "cp1=10.0.0.1"]), &["--kit <FILE>"]);
 
@@ -165,7 +165,10 @@ fn what_stands_in_the_way_on_a_node_or_in_the_generation() {
         run.by(&["unshare", "-m", "sh", "-c", &mount])
     };
     let cache = in_little(ground.rebuild(&[]).env("XDG_CACHE_HOME", &small));
-    ground.refused(cache, &["No space left on device", "make room"]);
+    ground.refused(
+        cache,
+        &["cannot write ", "small/rekindle/scratch/generation.", "No space left on device", "make room"],
+    );
     let scratch = in_little(ground.rebuild(&["--scratch", small.to_str().unwrap()]));
     ground.refused(scratch, &["small: ", " MiB are needed to restore", "--scratch FOLDER"]);
     // It is damaged, by one bit of its greatest object.

@@ -86,7 +86,7 @@ pub fn choose<'g>(
             begun.epoch,
             generation_name(chosen)
         ))
-        .hint("leave the generation out to go on; --take-over begins a new epoch")),
+        .hint("leave the generation out to go on")),
         _ => Ok(chosen),
     }
 }
