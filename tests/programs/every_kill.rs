@@ -1,4 +1,5 @@
-//! A whole `up` that is killed, or cut off from a node, at every moment: it must end in one cluster, the same.
+//! A whole `up` that is killed, or cut off from a node, at every moment: it must end in one cluster, the same. So must a
+//! rebuild that is killed.
 //!
 //! Not among the tests that run always, which sample (`suite/interrupted.rs`): this takes hours. Run
 //! `[EVERY=N] cargo test -p tests --test every_kill [NAME] -- --nocapture`; with `EVERY`, at every n-th moment.
@@ -12,6 +13,8 @@ mod bucket;
 mod faults;
 #[path = "../suite/killed.rs"]
 mod killed;
+#[path = "../suite/killed_rebuild.rs"]
+mod killed_rebuild;
 #[path = "../suite/lab_cluster.rs"]
 #[allow(dead_code, reason = "the suite uses the rest")]
 mod lab_cluster;
@@ -24,6 +27,7 @@ mod sealed_site;
 
 use bucket::{Bucket, KEYS};
 use faults::site::{NODES, Site};
+use killed_rebuild::{killed_after, lived};
 use lab_cluster::LabCluster;
 use program::with_labs;
 use serde_json::Value;
@@ -156,5 +160,27 @@ fn snapshots() {
         cluster.edit(|text| text.replace("to = \"./archive\"", &to));
         cluster.run("up").expect(0);
         killed::snapshots_at(&cluster, 25);
+    });
+}
+
+/// A rebuild with a living worker, killed 30 times (or as often as `KILLS` says) at moments that are spread over its whole
+/// time, each on control planes that were wiped.
+#[test]
+fn rebuild() {
+    with_labs(|program| {
+        let cluster = LabCluster::machines(program, "killed", &[], &[]);
+        cluster.run("up").expect(0);
+        let kills: u32 = std::env::var("KILLS").map_or(30, |text| text.parse().unwrap());
+        let expected = lived(&cluster);
+        let (whole, _) = killed_after(&cluster, None, &expected);
+        println!("a rebuild takes {:.1} s", whole.as_secs_f64());
+        let mut killed = 0;
+        for nth in 0..kills {
+            let after = whole * (2 * nth + 1) / (2 * kills);
+            let (took, in_time) = killed_after(&cluster, Some(after), &expected);
+            killed += u32::from(in_time);
+            println!("killed after {:.1} s, went on for {:.1} s", after.as_secs_f64(), took.as_secs_f64());
+        }
+        assert!(killed * 10 >= kills * 8, "{killed} of {kills} were killed before their end");
     });
 }

@@ -39,6 +39,11 @@ impl LabCluster {
         cluster
     }
 
+    /// The lab's and the cluster's.
+    pub fn name(&self) -> &str {
+        self.name
+    }
+
     /// A verb on this cluster's inventory, with JSON as its output.
     pub fn run(&self, verb: &str) -> Run {
         self.program.run(&[verb, "--output", "json", "-i"]).arg(&self.inventory)
@@ -86,6 +91,15 @@ impl LabCluster {
     pub fn copy(&self, from: &str, to: &str, paths: &[&str]) {
         let packed = self.must(from, &format!("tar cz -C / {} | base64", paths.join(" ")));
         self.must(to, &format!("base64 -d <<'END' | tar xz -C /\n{packed}END\n"));
+    }
+
+    /// Makes these nodes empty machines, all at once.
+    pub fn wipe(&self, nodes: &[&str]) {
+        std::thread::scope(|scope| {
+            for node in nodes {
+                scope.spawn(|| self.lab.wipe(node).unwrap());
+            }
+        });
     }
 
     pub fn kubectl(&self, arguments: &str) -> String {

@@ -9,6 +9,8 @@ mod bad_hosts;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod bad_rebuild;
+#[cfg(test)]
 mod before_touch;
 #[cfg(test)]
 mod bucket;
@@ -31,6 +33,8 @@ mod faults;
 #[cfg(test)]
 mod fenced;
 #[cfg(test)]
+mod from_kit;
+#[cfg(test)]
 mod full_disks;
 #[cfg(test)]
 mod host_traces;
@@ -38,6 +42,8 @@ mod host_traces;
 mod interrupted;
 #[cfg(test)]
 mod killed;
+#[cfg(test)]
+mod killed_rebuild;
 #[cfg(test)]
 mod kit;
 #[cfg(test)]

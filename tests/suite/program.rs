@@ -101,6 +101,9 @@ impl Run {
                 None => command.env_remove(name),
             };
         }
+        if let Some(folder) = self.command.get_current_dir() {
+            command.current_dir(folder);
+        }
         command.stdin(Stdio::null());
         self.command = command;
         self
@@ -196,6 +199,20 @@ impl Run {
         std::thread::sleep(after);
         let lives = child.try_wait().unwrap().is_none();
         end(child);
+        lives
+    }
+
+    /// The same with all that it started on this machine.
+    pub fn kill_all_after(mut self, after: std::time::Duration) -> bool {
+        let silent = self.command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = silent.process_group(0).spawn().unwrap();
+        std::thread::sleep(after);
+        let lives = child.try_wait().unwrap().is_none();
+        if lives {
+            let group = format!("-{}", child.id());
+            assert!(Command::new("kill").args(["-KILL", "--", &group]).status().unwrap().success());
+        }
+        child.wait().unwrap();
         lives
     }
 

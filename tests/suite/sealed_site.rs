@@ -2,8 +2,8 @@
 
 use crate::program::{Program, Run};
 use archive::{
-    Archive, Capture, Folder, IdentityManifest, Level, NewIdentity, Opened, Proof, RootKey, SNAPSHOT_ENTRY,
-    Sealing, Secret, Spool, Stamp, Trust,
+    Archive, Capture, Folder, IdentityManifest, Level, NewIdentity, Proof, RootKey, SNAPSHOT_ENTRY, Sealing,
+    Secret, Spool, Stamp, Trust,
 };
 use pki::ExposeSecret;
 use serde_json::Value;
@@ -27,10 +27,16 @@ pub struct Site {
 impl Site {
     /// Sealed, with a generation at this revision that counts.
     pub fn sealed(name: &str) -> Self {
+        Self::sealed_with(name, "", &[])
+    }
+
+    /// The same with more sections of the inventory, and more entries beside it.
+    pub fn sealed_with(name: &str, sections: &str, more: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let nodes = "cp1 = { address = \"10.0.0.11\", role = \"control-plane\" }";
-        let text =
-            format!("[cluster]\nname = \"{name}\"\nkubernetes = \"1.36.3\"\n[nodes]\n{nodes}\n[archive]\n");
+        let text = format!(
+            "[cluster]\nname = \"{name}\"\nkubernetes = \"1.36.3\"\n[nodes]\n{nodes}\n{sections}[archive]\n"
+        );
         let cluster = inventory::parse("x", &text).unwrap().cluster;
         let now = time::OffsetDateTime::now_utc();
         let bundle = pki::Bundle::mint(&cluster, None, now, &mut pki::SystemEntropy).unwrap();
@@ -38,7 +44,7 @@ impl Site {
         let site = Self { program: Program::build(), folder, bundle, text, identity };
         std::fs::write(site.path("identity.txt"), site.identity.file.expose()).unwrap();
         site.inventory("");
-        site.seal(None);
+        site.seal(more);
         site.generation(100);
         site
     }
@@ -66,7 +72,7 @@ impl Site {
             .unwrap();
     }
 
-    fn seal(&self, previous: Option<&Opened>) {
+    fn seal(&self, more: &[(&str, &str)]) {
         let mut entries: BTreeMap<String, Secret> = self
             .bundle
             .entries()
@@ -74,6 +80,7 @@ impl Site {
             .map(|(name, text)| (name.clone(), Secret::new(text.expose_secret().as_bytes())))
             .collect();
         entries.insert("inventory.toml".into(), Secret::new(self.text.as_bytes()));
+        entries.extend(more.iter().map(|(name, text)| ((*name).to_owned(), Secret::new(*text))));
         let none = BTreeMap::new();
         let name = self.text.split('"').nth(1).unwrap().to_owned();
         let sealing = Sealing {
@@ -85,7 +92,7 @@ impl Site {
             facts: &BTreeMap::new(),
             recipients: std::slice::from_ref(&self.identity.recipient),
             delegations: &[],
-            previous,
+            previous: None,
             born: true,
             stamp: STAMP,
         };

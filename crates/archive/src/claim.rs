@@ -72,8 +72,7 @@ impl Archive {
     /// The claim in which this holder goes on; `None` where a new one is to be made.
     fn unfinished<'k>(&self, known: &'k Known, claiming: &Claiming) -> Result<Option<&'k Found>, Error> {
         let Some(open) = known.holding.unfinished() else { return Ok(None) };
-        let (holder, host) = (shown(claiming.stamp.holder), shown(claiming.stamp.host));
-        let own = |claim: &Claim| claim.holder == holder && claim.host == host;
+        let own = |claim: &Claim| claim.is_of(claiming.stamp.holder, claiming.stamp.host);
         let claims = known.highest_claims();
         let decided = self.has_majority(&claims[0]);
         let ours = claims.iter().find(|found| own(&found.claim));

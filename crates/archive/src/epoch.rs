@@ -1,6 +1,7 @@
 //! Epochs: whose turn it is. The claim of an epoch is signed by the root key and written once.
 
 use crate::manifest::{Cluster, is_display, is_uid, keep};
+use crate::publish::shown;
 use crate::signed::{self, Body};
 use crate::{Error, Fault, RootKey, RootPublic};
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,11 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// Whether this holder on this host claimed it, who may go on in its epoch.
+    pub fn is_of(&self, holder: &str, host: &str) -> bool {
+        self.holder == shown(holder) && self.host == shown(host)
+    }
+
     /// The bytes of `epoch/<n>.json`.
     pub(crate) fn sign(&self, key: &RootKey) -> Result<Vec<u8>, Error> {
         self.check().map_err(Error::Describe)?;

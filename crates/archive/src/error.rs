@@ -335,6 +335,9 @@ impl Error {
                     .into()
             }
             Self::NewerReader { .. } => "use the rekindle that wrote it, or a newer one".into(),
+            Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                "make room on that disk".into()
+            }
             Self::WrongIdentity { .. } => "use --identity with a file that belongs to one of them".into(),
             Self::Moved { .. } => "somebody sealed at the same time: run the command again".into(),
             Self::Rivals { .. } => {

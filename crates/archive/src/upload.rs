@@ -185,10 +185,11 @@ impl Archive {
     pub(crate) fn fetch_file(&self, object: &Object, scratch: &Path) -> Result<NamedTempFile, Error> {
         let failed = |source| Error::File { act: "write", path: scratch.display().to_string(), source };
         let mut file = NamedTempFile::new_in(scratch).map_err(failed)?;
-        self.first(object, |destination| {
+        let mut full = None;
+        let found = self.first(object, |destination| {
             let out = file.as_file_mut();
             out.set_len(0).and_then(|()| out.rewind()).map_err(|error| error.to_string())?;
-            let mut sum = Summing::new(io::BufWriter::new(out));
+            let mut sum = Summing::new(io::BufWriter::new(Ours { file: out, full: &mut full }));
             let copied = destination.copy_to(&Name::Object(object.sha256), object.size, &mut sum);
             let (mut out, sha256, size) = sum.finish();
             io::Write::flush(&mut out).map_err(|error| error.to_string())?;
@@ -197,8 +198,33 @@ impl Archive {
                 Ok(None) => Err(crate::open::MISSING.into()),
                 Ok(Some(_)) => object.check((sha256, size)),
             }
-        })?;
-        Ok(file)
+        });
+        match (found, full) {
+            (Err(_), Some(source)) => Err(failed(source)),
+            (found, _) => found.map(|()| file),
+        }
+    }
+}
+
+/// A file of ours: that it takes no more is no fault of a place.
+struct Ours<'a> {
+    file: &'a mut std::fs::File,
+    full: &'a mut Option<io::Error>,
+}
+
+impl io::Write for Ours<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes).inspect_err(|error| {
+            // A signal is no end.
+            if error.kind() != io::ErrorKind::Interrupted {
+                let code = error.raw_os_error();
+                *self.full = Some(code.map_or_else(|| error.kind().into(), io::Error::from_raw_os_error));
+            }
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 

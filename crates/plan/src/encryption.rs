@@ -6,8 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use inventory::Cluster;
 use pki::{ExposeSecret, Secret};
 use serde::Deserialize;
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use step::Digest;
 
 /// The apiserver's flag that names its `EncryptionConfiguration`.
@@ -45,11 +45,13 @@ struct Resources {
     providers: Vec<BTreeMap<String, Option<Provider>>>,
 }
 
-/// `kms` and `identity` have no keys.
+/// `kms` and `identity` have no keys, and only `kms` has an endpoint.
 #[derive(Deserialize)]
 struct Provider {
     #[serde(default)]
     keys: Vec<Key>,
+    #[serde(default)]
+    endpoint: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -63,17 +65,30 @@ pub fn path(cluster: &Cluster) -> Option<&str> {
     cluster.kubeadm.api_server.get(FLAG).map(String::as_str)
 }
 
+fn configuration(path: &str, text: &Secret) -> Result<Configuration, EncryptionError> {
+    let form = || EncryptionError::Form { path: path.to_owned() };
+    let read: Configuration = serde_saphyr::from_str(text.expose_secret()).map_err(|_| form())?;
+    if read.kind == "EncryptionConfiguration" { Ok(read) } else { Err(form()) }
+}
+
+/// The sockets of key management services that the `EncryptionConfiguration` at `path` names: with one of them, the
+/// archive alone reads nothing of what it encrypts.
+///
+/// # Errors
+/// [`EncryptionError::Form`].
+pub fn kms(path: &str, text: &Secret) -> Result<BTreeSet<String>, EncryptionError> {
+    let read = configuration(path, text)?;
+    let providers = read.resources.into_iter().flat_map(|resources| resources.providers).flatten();
+    Ok(providers.filter_map(|(_, provider)| provider?.endpoint).collect())
+}
+
 /// The keys of the `EncryptionConfiguration` at `path`: `PROVIDER/NAME` → sha256 of the key's own bytes. A name that
 /// stands for two keys of one provider gets the number of its list of resources behind an `@`.
 ///
 /// # Errors
 /// [`EncryptionError`].
 pub fn keys(path: &str, text: &Secret) -> Result<BTreeMap<String, Digest>, EncryptionError> {
-    let form = || EncryptionError::Form { path: path.to_owned() };
-    let read: Configuration = serde_saphyr::from_str(text.expose_secret()).map_err(|_| form())?;
-    if read.kind != "EncryptionConfiguration" {
-        return Err(form());
-    }
+    let read = configuration(path, text)?;
     let mut keys = BTreeMap::new();
     for (number, resources) in read.resources.iter().enumerate() {
         let providers = resources.providers.iter().flatten();
@@ -139,6 +154,10 @@ mod tests {
         for (resources, expected) in cases {
             let expected = expected.iter().map(|(name, key)| ((*name).to_owned(), *key)).collect();
             assert_eq!(read(resources), Ok(expected), "{resources}");
+            let text = format!("kind: EncryptionConfiguration\nresources:\n{resources}");
+            let endpoint =
+                resources.split_once("endpoint: ").map(|(_, rest)| rest.trim_end_matches("}\n").to_owned());
+            assert_eq!(kms(PATH, &text.into()), Ok(endpoint.into_iter().collect()), "{resources}");
         }
     }
 

@@ -32,7 +32,7 @@ use step::HostId;
 
 pub use fence::{Fencing, fence};
 pub use parts::etcd::QUORUM;
-pub use parts::preflight::{Problem, problems};
+pub use parts::preflight::{Problem, problems, room};
 pub use parts::snapshots::{Snapshots, schedule};
 pub use payload::{Image, Payload, Program};
 pub use rebuild::{Aside, CLEARED, Objects, Rebuild, Volume};

@@ -2,6 +2,7 @@
 
 mod adopt;
 mod archive;
+mod rebuild;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ pub use archive::{
     ArchiveCommand, At, Distrust, Drill, Fence, Generation, KitArgs, NodeCommand, Opening, PolicyCommand,
     PolicyFor, Reading, RecipientsCommand, Snapshot,
 };
+pub use rebuild::RebuildFrom;
 
 /// Highly available Kubernetes control planes with kubeadm over SSH, and the same cluster again from an archive.
 #[derive(Debug, Parser)]
@@ -77,6 +79,7 @@ pub enum Command {
     #[command(after_help = "Examples:
   sudo rekindle rebuild -i prod.toml                      shows what it would do, and asks
   sudo rekindle rebuild -i prod.toml --old-cluster-is-gone=prod
+  sudo rekindle rebuild --kit kit.txt --identity identity.txt --map cp1=10.1.0.11 --reinstalled all --accept-new
   sudo rekindle rebuild -i prod.toml 1-770-ab12 --yes=REBUILD-prod
   sudo rekindle rebuild -i prod.toml --hold               stop when the apiservers are there; --release goes on")]
     Rebuild(Rebuild),
@@ -221,9 +224,9 @@ pub struct Up {
 /// `rebuild`.
 #[derive(Clone, Debug, Args)]
 pub struct Rebuild {
-    /// The cluster.
+    /// What it starts from.
     #[command(flatten)]
-    pub cluster: Cluster,
+    pub from: RebuildFrom,
     /// The generation; default: the newest that counts.
     pub generation: Option<String>,
     /// Whose generations are left out.

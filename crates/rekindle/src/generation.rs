@@ -68,6 +68,7 @@ impl Generation {
             Failure::refused("the archive's own inventory can't be read")
                 .hint("use the rekindle that wrote it")
         })?;
+        without_kms(&cluster, &remembered)?;
         let programs = programs(from, &cluster, &remembered, environment, report).await?;
         let first = cluster.control_planes().next();
         let node = first.ok_or_else(|| Failure::refused("the archived cluster has no control plane"))?;
@@ -151,6 +152,23 @@ impl Generation {
             Booted::Ended(status, said) => Ok((status, said)),
         }
     }
+}
+
+/// What a key management service encrypts nobody reads by the archive alone, and a boot has no way to one.
+fn without_kms(cluster: &Cluster, remembered: &Remembered) -> Result<(), Failure> {
+    let text = plan::encryption::path(cluster).and_then(|path| Some((path, remembered.files.get(path)?)));
+    let Some((path, text)) = text else { return Ok(()) };
+    let sockets = plan::encryption::kms(path, text).map_err(|error| Failure::because(&error))?;
+    if sockets.is_empty() {
+        return Ok(());
+    }
+    let sockets: Vec<String> = sockets.into_iter().collect();
+    Err(Failure::refused(format!(
+        "not proven: {path} encrypts by a KMS ({}), and nothing answers there where a generation is booted",
+        sockets.join(", ")
+    ))
+    .hint("what it encrypts is in no archive; a key of your own (secretbox, aescbc) in its place is")
+    .exit(Exit::Due))
 }
 
 /// Namespaces are Linux's, and root's to make.

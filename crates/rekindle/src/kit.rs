@@ -125,6 +125,7 @@ pub fn page(kit: &Kit, notes: &Notes) -> String {
          sha256sum \"$(command -v rekindle)\"\n  \
          rekindle archive list --kit kit.txt\n  \
          sudo rekindle drill --from-nothing --kit kit.txt --identity identity.txt\n  \
+         sudo rekindle rebuild --kit kit.txt --identity identity.txt --ssh-identity key\n  \
          rekindle archive extract --kit kit.txt --identity identity.txt --all recovered\n  \
          sudo rekindle archive export --kit kit.txt --identity identity.txt --to objects\n\n{}",
         kit.block()

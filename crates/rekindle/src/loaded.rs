@@ -33,8 +33,6 @@ pub struct LocalFiles {
     pub patches: BTreeMap<String, String>,
     /// The keys of the encryption at rest: provider and name → sha256 of the key.
     pub encryption_keys: BTreeMap<String, step::Digest>,
-    /// The user's own CA.
-    pub own_ca: Option<pki::OwnCa>,
 }
 
 impl Loaded {
@@ -45,6 +43,11 @@ impl Loaded {
                 "`rekindle init > rekindle.toml` writes an inventory to start from; `-i FILE` names another";
             failure.maybe_hint((!path.exists()).then_some(start))
         })?;
+        Self::of(path, text, report)
+    }
+
+    /// The same of a text that lies, or will lie, at `path`.
+    pub fn of(path: &Path, text: String, report: &Reporter) -> Result<Self, Failure> {
         let name = path.display().to_string();
         let parsed = inventory::parse(&name, &text).map_err(|mistakes| {
             let n = mistakes.len();
@@ -76,35 +79,33 @@ impl Loaded {
         for (name, path) in &cluster.kubeadm.patches {
             local.patches.insert(name.clone(), read(path)?);
         }
-        let mut local = local.checked(cluster)?;
-        if let Some(own) = &cluster.pki.own_ca {
-            local.own_ca =
-                Some(pki::OwnCa { certificate: read(&own.certificate)?, key: read(&own.key)?.into() });
-        }
-        Ok(local)
+        local.checked(cluster)
     }
 
-    /// The same as the archive holds them; what it does not hold is read here.
+    /// The user's own CA, which is asked for once: then the archive has it.
+    pub fn own_ca(&self, environment: &Environment) -> Result<Option<pki::OwnCa>, Failure> {
+        let read = |path: &PathBuf| read_text(&environment.path(&self.folder, path));
+        let own = self.cluster().pki.own_ca.as_ref();
+        own.map(|own| Ok(pki::OwnCa { certificate: read(&own.certificate)?, key: read(&own.key)?.into() }))
+            .transpose()
+    }
+
+    /// The same as the archive holds them, in the first of these identity sets that does; what none holds is read here.
     pub fn archived_files(
         &self,
-        remembered: &Remembered,
+        archived: &[Option<&Remembered>],
         environment: &Environment,
     ) -> Result<LocalFiles, Failure> {
         let here = |path: &PathBuf| read_text(&environment.path(&self.folder, path));
         let mut local = LocalFiles::default();
         for (on_node, path) in &self.cluster().kubeadm.files {
-            let text = match remembered.files.get(on_node) {
-                Some(text) => text.clone(),
-                None => here(path)?.into(),
-            };
+            let known = archived.iter().flatten().find_map(|set| set.files.get(on_node).cloned());
+            let text = known.map_or_else(|| here(path).map(Into::into), Ok)?;
             local.files.insert(on_node.clone(), text);
         }
         for (name, path) in &self.cluster().kubeadm.patches {
-            let text = match remembered.patches.get(name) {
-                Some(text) => text.clone(),
-                None => here(path)?,
-            };
-            local.patches.insert(name.clone(), text);
+            let known = archived.iter().flatten().find_map(|set| set.patches.get(name).cloned());
+            local.patches.insert(name.clone(), known.map_or_else(|| here(path), Ok)?);
         }
         local.checked(self.cluster())
     }

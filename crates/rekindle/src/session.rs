@@ -71,13 +71,30 @@ impl Session {
     ) -> Result<Self, Failure> {
         let loaded = Loaded::read(&args.file.inventory, report)?;
         let vault = Vault::new(&loaded, &args.identity, args.trust_on_first_use, environment)?;
+        Self::reach(loaded, vault, args, None, environment, report).await
+    }
+
+    /// The same with an inventory and an archive that are there already. In a rebuild, host keys of nodes that were
+    /// installed anew (or of `all`) are not the archive's.
+    pub async fn reach(
+        loaded: Loaded,
+        vault: Vault,
+        args: &cli::Cluster,
+        reinstalled: Option<&[String]>,
+        environment: &Environment,
+        report: &Reporter,
+    ) -> Result<Self, Failure> {
         let remembered = vault.open()?;
         let events = report.listen(journal(&loaded, environment));
-        let pinned = remembered.as_ref().map(|remembered| &remembered.host_keys);
-        let (hosts, failed) = connect(&loaded, pinned, args, environment, &events).await?;
+        let anew = |name: &String| {
+            reinstalled.is_some_and(|list| list.iter().any(|one| one == name || one == "all"))
+        };
+        let mut pinned = remembered.as_ref().map_or_else(BTreeMap::new, |archive| archive.host_keys.clone());
+        pinned.retain(|name, _| !anew(name));
+        let (hosts, failed) = connect(&loaded, &pinned, args, environment, &events).await?;
         let mut absent = BTreeMap::new();
         for (host, error) in failed {
-            let hint = hint(&error, &host, pinned.is_some());
+            let hint = hint(&error, &host, remembered.is_some(), reinstalled.is_some());
             absent.insert(host.clone(), Absent::new(&host, &error, hint));
         }
         let mut answers = Answers::new();
@@ -152,13 +169,18 @@ impl Session {
 }
 
 /// What a person can do about a node that did not let us in.
-fn hint(error: &ConnectError, host: &HostId, archived: bool) -> Option<String> {
+fn hint(error: &ConnectError, host: &HostId, archived: bool, rebuilding: bool) -> Option<String> {
+    let anew = if rebuilding {
+        format!("--reinstalled {host} (or `all`) lets known_hosts or --accept-new decide")
+    } else {
+        "give it its old /etc/ssh/ssh_host_* back, or another name in the inventory".into()
+    };
     match error {
         ConnectError::HostKey { problem: HostKeyProblem::Changed { known, .. }, .. }
             if archived && known.iter().all(|known| known.ends_with("(pinned)")) =>
         {
             Some(format!(
-                "the archive holds the key of {host}: if the machine was installed anew, give it its old /etc/ssh/ssh_host_* back, or another name in the inventory; if not, somebody may be between you and it"
+                "the archive holds the key of {host}: if the machine was installed anew, {anew}; if not, somebody may be between you and it"
             ))
         }
         _ => error.hint(),
@@ -184,7 +206,7 @@ pub fn address(target: &SshTarget, bastion: Option<&SshTarget>) -> SshAddress {
 
 async fn connect(
     loaded: &Loaded,
-    pinned: Option<&BTreeMap<String, String>>,
+    pinned: &BTreeMap<String, String>,
     args: &cli::Cluster,
     environment: &Environment,
     events: &Events,
@@ -202,8 +224,7 @@ async fn connect(
         port => format!("[{}]:{port}", target.host),
     };
     let pins = pinned
-        .into_iter()
-        .flatten()
+        .iter()
         .filter_map(|(name, key)| cluster.node(name).map(|node| (pattern(&node.ssh), key.clone())));
     let way = Way {
         ssh,

@@ -1,6 +1,7 @@
 //! What would make bring-up fail, found before anything is changed: all problems of all nodes at once.
 
 use crate::Answers;
+use crate::ask::survey::Today;
 use inventory::{Cluster, Role};
 use std::collections::BTreeMap;
 use step::HostId;
@@ -81,6 +82,28 @@ pub fn problems(cluster: &Cluster, answers: &Answers, now: i64) -> Vec<Problem> 
     found.extend(twins(answers));
     found.extend(other_architectures(answers));
     found
+}
+
+/// Etcd nodes without room for a `snapshot` of this size, in bytes: as it comes, laid, and to grow. Where a member of
+/// `epoch` lies already it needs none any more.
+pub fn room(cluster: &Cluster, answers: &Answers, snapshot: u64, epoch: u64) -> Vec<Problem> {
+    let wanted = DISK + snapshot * 3 / 1024;
+    let is_short = |disk: u64| (DISK..wanted).contains(&disk);
+    let nodes = cluster.etcd_nodes().map(|node| HostId::new(&node.name));
+    let free = nodes.filter_map(|host| answers.get(&host).map(|answer| (host, &answer.today)));
+    let is_laid = |today: &Today| today.etcd_data && today.epoch == Some(epoch);
+    // Less than all nodes need is told already.
+    free.filter(|(_, today)| !is_laid(today) && is_short(today.disk))
+        .map(|(host, today)| Problem {
+            host,
+            what: format!("has {} MiB free below /var/lib", today.disk / 1024),
+            hint: format!(
+                "{} MiB are needed: 2 GiB, and 3 times the snapshot of {} MiB",
+                wanted / 1024,
+                snapshot >> 20
+            ),
+        })
+        .collect()
 }
 
 /// Ports of kubeadm's components (kubernetes.io/docs/reference/networking/ports-and-protocols).

@@ -6,8 +6,11 @@
 //! them were made in it, and each step proves itself.
 
 mod chosen;
+mod map;
 mod old;
+mod places;
 mod shown;
+mod start;
 
 use crate::cli;
 use crate::commands::drill::drill_through;
@@ -29,6 +32,7 @@ use pki::{Bundle, SystemEntropy};
 use plan::drill::Drilled;
 use plan::{Growth, Objects, Rebuild, Standing};
 use serde_json::json;
+use start::Start;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use step::Digest;
@@ -38,28 +42,41 @@ use time::format_description::well_known::Rfc3339;
 /// Shows, asks, claims, builds.
 pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Reporter) -> Outcome {
     let started = Instant::now();
-    let mut session = Session::open(&args.cluster, environment, report).await?;
-    session.vault = session.vault.without(&args.without)?;
+    let (cluster, anew) = (args.from.cluster(), Some(&args.from.reinstalled[..]));
+    let Start { loaded, vault, left, is_current, facts: mapped } = Start::read(args, environment, report)?;
+    let vault = vault.without(&args.without)?;
+    let mut session = Session::reach(loaded, vault, &cluster, anew, environment, report).await?;
     let remembered = session.remembered.as_ref().ok_or_else(|| {
         Failure::refused("the archive is empty: there is nothing to rebuild from")
             .hint("`rekindle up` makes a new cluster")
     })?;
-    let begun = begun(remembered);
+    let begun = begun(remembered, args.take_over, environment)?;
     if stands(&session, begun.as_ref())? {
+        if !is_current {
+            return Err(Failure::refused(
+                "the cluster of this epoch stands, built with another generation or --map",
+            )
+            .hint("leave both out to converge it; nothing of a living cluster is built again"));
+        }
         report.say("the cluster of this epoch stands: what is left to do is `up`'s");
-        let up = cli::Up { cluster: args.cluster.clone(), overwrite: false, without_snapshot: false };
-        return up::run(&up, environment, report).await;
+        left.iter().for_each(|left| left.write(environment, report));
+        let up = cli::Up { cluster, overwrite: false, without_snapshot: false };
+        return up::converge(session, &up, started, environment, report).await;
     }
     let generations = session.vault.generations_not_from(&args.distrust.not_from)?;
     let chosen = choose(&session.vault, &generations, args.generation.as_deref(), begun.as_ref())?;
     let taken = take_chosen(&session.vault, chosen, environment, report)?;
     fits(&session, &taken.remembered)?;
-    judge::preflight(&session)?;
+    let snapshot_size = std::fs::metadata(&taken.snapshot).map_or(0, |found| found.len());
+    let begun_in = begun.as_ref().map_or(0, |begun| begun.epoch);
+    let room = plan::room(session.cluster(), &session.answers, snapshot_size, begun_in);
+    judge::preflight_with(&session, room)?;
     let programs = Programs::find(&session, &taken.remembered, environment, report)?;
     let brought = programs.brought(&session, &taken.remembered, environment, report).await?;
     let snapshot = taken.snapshot.clone();
     let from = (&programs.source, programs.base.as_path());
-    let generation = Generation::of(taken, from, args.scratch.as_deref(), environment, report).await?;
+    let generation = Generation::of(taken, from, args.scratch.as_deref(), environment, report).await;
+    let generation = generation.map_err(|failure| failure.exit(Exit::Refused))?;
     let then = generation.remembered();
     let (drilled, objects) = prove(&generation).await?;
     if let Some(tried) = tried(&drilled, environment)
@@ -70,7 +87,9 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
     let old = old::look(&session, then, chosen, &objects, args, report).await?;
     let newer = old::newer(&session, &old, &objects).await;
     // The one that goes on, or the next that is free.
-    let epoch = remembered.holding().unfinished().map_or(session.epoch() + 1, |claim| claim.epoch);
+    let own =
+        remembered.holding().unfinished().filter(|claim| claim.is_of(&environment.user, &environment.host));
+    let epoch = own.map_or(session.epoch() + 1, |claim| claim.epoch);
     let show = shown::Show {
         session: &session,
         chosen,
@@ -110,8 +129,8 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
         aside: objects.aside.clone(),
         hold: args.hold,
     };
-    let local = session.loaded.archived_files(then, environment)?;
-    let facts = chosen::facts(chosen, bump);
+    let local = session.loaded.archived_files(&[Some(then), session.remembered.as_ref()], environment)?;
+    let facts = chosen::facts(chosen, bump).into_iter().chain(mapped).collect();
     let beginning = Beginning { growth: Growth::Laid, bundle, local, brought, rebuild: Some(rebuild), facts };
     let mut ready = Ready::settle(session, beginning, environment, report).await?;
     let (sealed, recipients) = ready.seal(environment)?;
@@ -128,6 +147,7 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
     }
     let result = conclude(&ready, &done, (&sealed, &recipients), started, environment, report).await;
     born?;
+    left.iter().for_each(|left| left.write(environment, report));
     if result.is_ok() {
         programs.forget();
     }
@@ -197,7 +217,8 @@ fn stands(session: &Session, begun: Option<&Begun>) -> Result<bool, Failure> {
     Ok(false)
 }
 
-/// What is fixed in a cluster's life is fixed in its next one, but for a newer patch version.
+/// What is fixed in a cluster's life is fixed in its next one, but for a newer patch version, and where its machines are
+/// and what they do.
 fn fits(session: &Session, then: &Remembered) -> Result<(), Failure> {
     let Some(old) = then.cluster.as_ref() else {
         return Err(Failure::refused("the archive's own inventory can't be read")
@@ -210,7 +231,9 @@ fn fits(session: &Session, then: &Remembered) -> Result<(), Failure> {
         ))
         .hint("rebuild it with its own version or a newer patch of it; upgrade it when it lives"));
     }
-    judge::fixed_since(session, old, true)
+    let machines =
+        |key: &str| key.starts_with("nodes.") && [".address", ".role"].iter().any(|end| key.ends_with(end));
+    judge::fixed_since(session, old, |key| key == "cluster.kubernetes" || machines(key))
 }
 
 /// Where programs and images come from.

@@ -30,6 +30,17 @@ pub use summary::{sealed_words, tell_kept, tell_minted};
 pub async fn run(args: &cli::Up, environment: &Environment, report: &Reporter) -> Outcome {
     let started = Instant::now();
     let session = Session::open(&args.cluster, environment, report).await?;
+    converge(session, args, started, environment, report).await
+}
+
+/// The same where everything was opened already.
+pub async fn converge(
+    session: Session,
+    args: &cli::Up,
+    started: Instant,
+    environment: &Environment,
+    report: &Reporter,
+) -> Outcome {
     judge::made_by_us(&session)?;
     let mut ready = prepare(session, environment, report).await?;
     let preview = match ready.growth {
@@ -108,8 +119,13 @@ pub async fn prepare(
     let local = session.loaded.local_files(environment)?;
     let bundle = match &session.remembered {
         Some(remembered) => reopened(remembered, &session)?,
-        None => Bundle::mint(session.cluster(), local.own_ca.as_ref(), session.now, &mut SystemEntropy)
-            .map_err(|error| Failure::because(&error).maybe_hint(error.hint()))?,
+        None => Bundle::mint(
+            session.cluster(),
+            session.loaded.own_ca(environment)?.as_ref(),
+            session.now,
+            &mut SystemEntropy,
+        )
+        .map_err(|error| Failure::because(&error).maybe_hint(error.hint()))?,
     };
     let brought = match session.remembered.as_ref().and_then(|remembered| same_payload(remembered, &session))
     {

@@ -139,6 +139,13 @@ impl Vault {
         }
     }
 
+    /// The identity set that a generation names, opened.
+    pub fn identity_named_by(&self, one: &Generation) -> Result<Remembered, Failure> {
+        let identities = self.keys.identities()?;
+        let opened = self.archive.open_identity_set(&one.public.identity, identities, &self.trust);
+        remembered(opened.map_err(|error| failure(&error))?)
+    }
+
     /// Opens one; etcd's snapshot goes to `to`, all objects as manifests to `export`, where it has them.
     pub fn open_generation(
         &self,

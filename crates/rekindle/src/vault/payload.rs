@@ -1,6 +1,6 @@
 //! Payload sets: whether the archive holds what the running version is made of, and how it comes back.
 
-use super::{Remembered, Vault, failure, remembered, root_key};
+use super::{Remembered, Vault, failure, root_key};
 use crate::environment::Environment;
 use crate::failure::{Failure, file_error};
 use crate::report::Reporter;
@@ -62,9 +62,7 @@ impl Vault {
             return self.open()?.ok_or_else(|| Failure::refused("there is no archive"));
         }
         let generations = self.generations()?;
-        let id = self.choose(&generations, wanted)?.public.identity;
-        let opened = self.archive.open_identity_set(&id, self.keys.identities()?, &self.trust);
-        remembered(opened.map_err(|error| failure(&error))?)
+        self.identity_named_by(self.choose(&generations, wanted)?)
     }
 
     /// Seals a payload set, unless it is there, at all destinations.

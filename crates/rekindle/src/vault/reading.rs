@@ -44,11 +44,7 @@ impl Vault {
         let identity = &reading.identity;
         let page = reading.kit.as_deref().map(kit::read).transpose()?;
         let vault = match (&loaded, &page) {
-            (Some(loaded), Some(page)) => {
-                agree(page, loaded.cluster())?;
-                let vault = Self::new(loaded, identity, false, environment)?;
-                Self { trust: Trust::Anchor(page.root), ..vault }
-            }
+            (Some(loaded), Some(page)) => Self::of_both(loaded, page, identity, environment)?,
             (Some(loaded), None) => Self::new(loaded, identity, reading.trust_on_first_use, environment)?,
             (None, Some(page)) => Self::of_kit(page, identity, environment, report)?,
             (None, None) => return Err(Failure::refused("neither an inventory nor a kit")),
@@ -66,7 +62,7 @@ impl Vault {
     }
 
     /// By a kit alone. A place that can't be asked from here is told and left out: one is enough.
-    fn of_kit(
+    pub fn of_kit(
         page: &Page,
         identity: &[PathBuf],
         environment: &Environment,
@@ -95,8 +91,26 @@ impl Vault {
         Ok(Self { archive, trust: Trust::Anchor(page.root), keys, recipients: Vec::new() })
     }
 
+    /// The vault of an inventory by what opened this one: the kit's root key, and the same identity.
+    pub fn with_places_of(self, loaded: &Loaded, environment: &Environment) -> Result<Self, Failure> {
+        let Self { archive, recipients, .. } = Self::new(loaded, &[], false, environment)?;
+        Ok(Self { archive, recipients, ..self })
+    }
+
+    /// The vault of an inventory for which a kit speaks.
+    pub fn of_both(
+        loaded: &Loaded,
+        page: &Page,
+        identity: &[PathBuf],
+        environment: &Environment,
+    ) -> Result<Self, Failure> {
+        agree(page, loaded.cluster())?;
+        let vault = Self::new(loaded, identity, false, environment)?;
+        Ok(Self { trust: Trust::Anchor(page.root), ..vault })
+    }
+
     /// Whether what lies there is the archive that the kit was written for.
-    fn is_of(&self, page: &Page, report: &Reporter) -> Result<(), Failure> {
+    pub fn is_of(&self, page: &Page, report: &Reporter) -> Result<(), Failure> {
         let kit = &page.kit;
         let holding = match self.archive.state(&self.trust) {
             Ok(Standing::Holds(holding)) => holding,

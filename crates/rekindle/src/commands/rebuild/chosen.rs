@@ -1,13 +1,14 @@
 //! Which generation comes back: the one that this epoch was begun with, the one that a person names, or the newest that
 //! counts; and how far its revisions are moved up.
 
+use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::vault::{Remembered, Vault, generation_name};
+use crate::vault::{Remembered, Vault, failure, generation_name};
 use archive::{Generation, Generations};
 use std::collections::BTreeMap;
 
 /// Facts of an identity set.
-const FROM: &str = "rebuilt-from";
+pub const FROM: &str = "rebuilt-from";
 const MOVED_BY: &str = "revisions-moved-by";
 
 /// Nobody writes more often than this while nobody looks (etcd's op-guide/recovery.md names this number).
@@ -24,15 +25,29 @@ pub struct Begun {
     from: String,
 }
 
-/// What the archive says of one.
-pub fn begun(remembered: &Remembered) -> Option<Begun> {
-    let claim = remembered.holding().unfinished()?;
-    let facts = remembered.facts();
-    if remembered.public().epoch != claim.epoch {
-        return None;
+/// What the archive says of one that this holder goes on with.
+///
+/// # Errors
+/// Somebody else is at it, and is not to be taken over.
+pub fn begun(
+    remembered: &Remembered,
+    take_over: bool,
+    environment: &Environment,
+) -> Result<Option<Begun>, Failure> {
+    let Some(claim) = remembered.holding().unfinished() else { return Ok(None) };
+    if !claim.is_of(&environment.user, &environment.host) {
+        let held = archive::Error::Held { claim: Box::new(claim.clone()) };
+        return if take_over { Ok(None) } else { Err(failure(&held)) };
     }
-    let (from, bump) = (facts.get(FROM)?.clone(), facts.get(MOVED_BY)?.parse().ok()?);
-    Some(Begun { epoch: claim.epoch, fences: claim.fences.clone(), bump, from })
+    let facts = remembered.facts();
+    let noted = facts.get(FROM).zip(facts.get(MOVED_BY).and_then(|bump| bump.parse().ok()));
+    let of_this_epoch = noted.filter(|_| remembered.public().epoch == claim.epoch);
+    Ok(of_this_epoch.map(|(from, bump)| Begun {
+        epoch: claim.epoch,
+        fences: claim.fences.clone(),
+        bump,
+        from: from.clone(),
+    }))
 }
 
 /// What an identity set says of it.
@@ -71,7 +86,7 @@ pub fn choose<'g>(
             begun.epoch,
             generation_name(chosen)
         ))
-        .hint("leave the generation out to go on; --take-over begins a new epoch")),
+        .hint("leave the generation out to go on")),
         _ => Ok(chosen),
     }
 }

@@ -109,18 +109,18 @@ pub fn fixed_keys(session: &Session, runs_the_wanted_version: bool) -> Result<()
     let Some(old) = session.remembered.as_ref().and_then(|remembered| remembered.cluster.as_ref()) else {
         return Ok(());
     };
-    fixed_since(session, old, runs_the_wanted_version)
+    fixed_since(session, old, |key| runs_the_wanted_version && key == "cluster.kubernetes")
 }
 
-/// The same, compared with the cluster as it was then.
+/// The same, compared with the cluster as it was then; some keys `may` have changed.
 pub fn fixed_since(
     session: &Session,
     old: &inventory::Cluster,
-    runs_the_wanted_version: bool,
+    may: impl Fn(&str) -> bool,
 ) -> Result<(), Failure> {
     let refused: Vec<String> = inventory::changes(old, session.cluster())
         .into_iter()
-        .filter(|change| !(runs_the_wanted_version && change.key == "cluster.kubernetes"))
+        .filter(|change| !may(&change.key))
         .filter_map(|change| match change.kind {
             Kind::Fixed(way) => {
                 let value = |value: Option<String>| value.unwrap_or_else(|| "nothing".into());
@@ -138,11 +138,19 @@ pub fn fixed_since(
 }
 
 pub fn preflight(session: &Session) -> Result<(), Failure> {
-    if problems(session).is_empty() {
+    preflight_with(session, Vec::new())
+}
+
+/// The same, with what else is wrong with nodes.
+pub fn preflight_with(session: &Session, more: Vec<Problem>) -> Result<(), Failure> {
+    if more.is_empty() && problems(session).is_empty() {
         return Ok(());
     }
-    let failure =
+    let mut failure =
         Failure::refused("nodes are not fit yet:").hint("nothing was changed: mend these, and run it again");
+    for Problem { host, what, hint } in more {
+        failure.message.push_str(&format!("\n  {host}: {what} ({hint})"));
+    }
     Err(with_problems(session, failure, |_| true))
 }
 
