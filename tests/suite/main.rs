@@ -33,6 +33,8 @@ mod full_disks;
 #[cfg(test)]
 mod host_traces;
 #[cfg(test)]
+mod in_place;
+#[cfg(test)]
 mod interrupted;
 #[cfg(test)]
 mod killed;

@@ -79,6 +79,7 @@ fn rebuilt(hold: bool) -> Plan {
         unknown: vec!["w1".into()],
         aside: Vec::new(),
         hold,
+        lives: false,
     };
     made("stacked-3.toml", 2, Growth::Laid, None, Some(&rebuild))
 }
@@ -287,6 +288,8 @@ fn scripts_are_posix_and_clean() {
     scripts.extend(self::scripts(&rebuilt(false)));
     scripts.push(("witnesses".into(), plan::ask::witnesses::witnesses(&[], "A", "B").script));
     scripts.push(("pods".into(), plan::ask::pods::pods().script));
+    scripts.push(("since".into(), plan::ask::since::since(9).script));
+    scripts.push(("counted".into(), plan::ask::counted::counted(Some("cp1")).script));
     scripts.push(("survey".into(), plan::ask::survey::survey().script));
     scripts.push(("health".into(), plan::ask::health::health(&cluster("stacked-3.toml")).script));
     scripts.push((

@@ -71,6 +71,18 @@ impl Session {
         let loaded = Loaded::read(&args.file.inventory, report)?;
         let vault = Vault::new(&loaded, &args.identity, args.trust_on_first_use, environment)?;
         let remembered = vault.open()?;
+        Self::of(loaded, vault, remembered, args, environment, report).await
+    }
+
+    /// The same with an archive that was opened. The host keys that it remembers are the only ones that are believed.
+    pub async fn of(
+        loaded: Loaded,
+        vault: Vault,
+        remembered: Option<Remembered>,
+        args: &cli::Cluster,
+        environment: &Environment,
+        report: &Reporter,
+    ) -> Result<Self, Failure> {
         let events = report.listen(journal(&loaded, environment));
         let pinned = remembered.as_ref().map(|remembered| &remembered.host_keys);
         let (hosts, failed) = connect(&loaded, pinned, args, environment, &events).await?;

@@ -6,6 +6,8 @@
 //! them were made in it, and each step proves itself.
 
 mod chosen;
+mod from_disk;
+mod in_place;
 mod old;
 mod shown;
 
@@ -19,7 +21,7 @@ use crate::payload::obtain;
 use crate::ready::{Beginning, Brought, Ready, architecture, fetch, stamp};
 use crate::report::Reporter;
 use crate::session::Session;
-use crate::vault::{Remembered, Signing, Tried};
+use crate::vault::{Recipients, Remembered, Signing, Tried, generation_name};
 use archive::Level;
 use artifacts::Sha256;
 use chosen::{Begun, begun, choose, moved_by};
@@ -39,20 +41,84 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
     let started = Instant::now();
     let mut session = Session::open(&args.cluster, environment, report).await?;
     session.vault = session.vault.without(&args.without)?;
-    let remembered = session.remembered.as_ref().ok_or_else(|| {
-        Failure::refused("the archive is empty: there is nothing to rebuild from")
-            .hint("`rekindle up` makes a new cluster")
-    })?;
-    let begun = begun(remembered);
-    if stands(&session, begun.as_ref())? {
+    let remembered = session.remembered.as_ref().ok_or_else(empty)?;
+    if stands(&session, begun(remembered).as_ref(), args)? {
         report.say("the cluster of this epoch stands: what is left to do is `up`'s");
         let up = cli::Up { cluster: args.cluster.clone(), overwrite: false, without_snapshot: false };
         return up::run(&up, environment, report).await;
     }
-    let generations = session.vault.generations_not_from(&args.distrust.not_from)?;
-    let chosen = choose(&session.vault, &generations, args.generation.as_deref(), begun.as_ref())?;
+    let built = build(session, args, Stage::Real, environment, report).await?;
+    let Built { ready, done, born, sealed, recipients, programs, .. } = built;
+    let result = conclude(&ready, &done, (&sealed, &recipients), started, environment, report).await;
+    born?;
+    if result.is_ok() {
+        programs.forget();
+    }
+    result
+}
+
+/// Whether it is for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The cluster's own machines.
+    Real,
+    /// Machines that go when it is over: nobody is asked whether the old cluster is gone, and nobody agrees.
+    Rehearsal,
+}
+
+/// What came of it.
+pub struct Built {
+    /// All that was settled before.
+    pub ready: Ready,
+    /// What the engine says.
+    pub done: engine::Report,
+    /// Whether the archive took it that the cluster lives.
+    pub born: Result<(), Failure>,
+    /// The generation's name.
+    pub generation: String,
+    /// What was read of it here, before any machine was touched.
+    pub drilled: Drilled,
+    /// What it says.
+    pub objects: Objects,
+    sealed: archive::Sealed,
+    recipients: Recipients,
+    programs: Programs,
+}
+
+fn empty() -> Failure {
+    Failure::refused("the archive is empty: there is nothing to rebuild from")
+        .hint("`rekindle up` makes a new cluster")
+}
+
+/// The line: proven here, agreed to, claimed, sealed, built.
+pub async fn build(
+    mut session: Session,
+    args: &cli::Rebuild,
+    stage: Stage,
+    environment: &Environment,
+    report: &Reporter,
+) -> Result<Built, Failure> {
+    let remembered = session.remembered.as_ref().ok_or_else(empty)?;
+    let begun = begun(remembered);
+    let disks = from_disk::seal(&session, remembered, begun.as_ref(), args, environment, report).await?;
+    let mut generations = session.vault.generations_not_from(&args.distrust.not_from)?;
+    let (chosen, mut notes, lost) = match from_disk::choose(&disks, &generations)? {
+        Some(choice) => (choice.taken, choice.notes, Some(choice.lost)),
+        None => {
+            let wanted = args.generation.as_deref();
+            (choose(&session.vault, &generations, wanted, begun.as_ref())?, Vec::new(), None)
+        }
+    };
+    let chosen = &chosen.clone();
+    if args.in_place {
+        notes.extend(in_place::undone(&session, chosen, begun.is_some()).await);
+    } else if begun.is_none() && disks.is_empty() {
+        notes.extend(from_disk::unnamed(&session));
+    }
     let taken = take_chosen(&session.vault, chosen, environment, report)?;
-    fits(&session, &taken.remembered)?;
+    if stage == Stage::Real {
+        fits(&session, &taken.remembered)?;
+    }
     judge::preflight(&session)?;
     let programs = Programs::find(&session, &taken.remembered, environment, report)?;
     let brought = programs.brought(&session, &taken.remembered, environment, report).await?;
@@ -66,7 +132,12 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
     {
         report.say(format!("note: that it is proven could not be noted: {}", failure.message));
     }
-    let old = old::look(&session, then, chosen, &objects, args, report).await?;
+    let old = match stage {
+        Stage::Real => old::look(&session, then, chosen, &objects, args, report)
+            .await
+            .map_err(|failure| failure.and(&notes))?,
+        Stage::Rehearsal => old::Old::default(),
+    };
     let newer = old::newer(&session, &old, &objects).await;
     // The one that goes on, or the next that is free.
     let epoch = remembered.holding().unfinished().map_or(session.epoch() + 1, |claim| claim.epoch);
@@ -78,8 +149,17 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
         old: &old,
         newer: &newer,
         epoch,
+        notes: &notes,
+        lost: lost.as_deref(),
     };
-    shown::agree(&show, begun.is_some(), args, report)?;
+    if stage == Stage::Real {
+        shown::agree(&show, begun.is_some(), args, report)?;
+    }
+    if args.in_place && begun.is_none() {
+        let made = in_place::seal_present(&session, remembered, environment, report).await?;
+        report.say(made.headline());
+        generations = session.vault.generations_not_from(&args.distrust.not_from)?;
+    }
 
     let now = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
     let fences = match &begun {
@@ -107,6 +187,7 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
         unknown: old.unknown.clone(),
         aside: objects.aside.clone(),
         hold: args.hold,
+        lives: args.in_place,
     };
     let local = session.loaded.archived_files(then, environment)?;
     let facts = chosen::facts(chosen, bump);
@@ -120,12 +201,8 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
     let blobs: Blobs = std::mem::take(&mut ready.files).into_iter().chain(program).chain(own).collect();
     let settings = Settings { preview: None, blobs: &blobs, overwrite: false };
     let (done, born) = ready.apply(&settings, &sealed, environment).await;
-    let result = conclude(&ready, &done, (&sealed, &recipients), started, environment, report).await;
-    born?;
-    if result.is_ok() {
-        programs.forget();
-    }
-    result
+    let generation = generation_name(chosen);
+    Ok(Built { ready, done, born, generation, drilled, objects, sealed, recipients, programs })
 }
 
 fn claimed_words(claim: &archive::Claim) -> String {
@@ -137,16 +214,19 @@ fn claimed_words(claim: &archive::Claim) -> String {
 ///
 /// # Errors
 /// Something that must not be built over: another cluster's nodes, a cluster that lives, too few machines.
-fn stands(session: &Session, begun: Option<&Begun>) -> Result<bool, Failure> {
+fn stands(session: &Session, begun: Option<&Begun>, args: &cli::Rebuild) -> Result<bool, Failure> {
     let standing = session.standing();
     match &standing {
         Standing::Stranger(_) => return judge::decide(session, &standing).map(|_| false),
-        Standing::Ours { .. } => {
+        Standing::Ours { members, .. } => {
             let epochs = session.answers.values().filter(|answer| answer.today.members.is_some());
             let newest = epochs.filter_map(|answer| answer.today.epoch).max();
             let born = begun.is_none();
             if newest == Some(session.epoch()) && !born {
                 return Ok(false);
+            }
+            if args.in_place {
+                return in_place::reachable(session, members).map(|()| false);
             }
             if newest == Some(session.epoch()) && session.epoch() > 1 {
                 return Ok(true);
@@ -156,9 +236,10 @@ fn stands(session: &Session, begun: Option<&Begun>) -> Result<bool, Failure> {
                 session.cluster().name
             ))
             .hint(
-                "`rekindle up` brings back nodes that it lacks; nothing of a living cluster is built again",
+                "`rekindle up` brings back nodes that it lacks; --in-place GEN goes back to a generation",
             ));
         }
+        _ if args.in_place && begun.is_none() => return Err(in_place::nothing_lives()),
         _ => {}
     }
     let etcd: Vec<_> = session.cluster().etcd_nodes().collect();

@@ -22,7 +22,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Instant;
 use summary::{before_relying, first_generation, tell_before_relying};
-pub use summary::{conclude, sealed_words, tell_minted};
+pub use summary::{conclude, failed, sealed_words, tell_minted};
 
 pub use summary::tell_kept;
 

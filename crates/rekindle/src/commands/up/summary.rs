@@ -167,7 +167,8 @@ pub async fn first_generation(
         .map(Some)
 }
 
-fn failed(ready: &Ready, done: &Report) -> Option<Failure> {
+/// Why a run did not do all of it, if it did not.
+pub fn failed(ready: &Ready, done: &Report) -> Option<Failure> {
     if done.is_complete() {
         return None;
     }
