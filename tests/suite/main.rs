@@ -39,6 +39,8 @@ mod full_disks;
 #[cfg(test)]
 mod host_traces;
 #[cfg(test)]
+mod in_place;
+#[cfg(test)]
 mod interrupted;
 #[cfg(test)]
 mod killed;

@@ -94,7 +94,9 @@ impl Site {
         self.kubectl("cp1", "create configmap later");
         self.kubectl(
             "cp1",
-            &format!("run newer --image={IMAGE} --image-pull-policy=Never -- -conf /dev/null"),
+            &format!(
+                "run newer --image={IMAGE} --image-pull-policy=Never --overrides='{{\"spec\":{{\"nodeName\":\"w1\"}}}}' -- -conf /dev/null"
+            ),
         );
         self.cluster.eventually("the newer pod is there", Duration::from_secs(30), || {
             self.cluster.must("w1", "ls /var/log/pods").contains("default_newer_")

@@ -56,10 +56,10 @@ mod words;
 pub use claim::{Claimed, Claiming};
 pub use copies::{Copies, Site, Writer};
 pub use delegation::{Delegation, MAY_PROOF, MAY_SNAPSHOT};
-use destination::Patient;
 pub use destination::{
     Canary, Credentials, Destination, DestinationError, Folder, Put, S3, S3Settings, Tried,
 };
+use destination::{Patient, Rehearsal};
 pub use digest::{Digest, NotADigest};
 pub use entries::{EXPORT_ENTRY, Entry, SNAPSHOT_ENTRY};
 pub use epoch::{Claim, fencing};
@@ -118,6 +118,14 @@ impl Archive {
             .map(|(site, one)| (site, Box::new(Patient::with(one)) as Box<dyn Destination>))
             .unzip();
         Ok(Self { destinations, sites })
+    }
+
+    /// The same archive for a rehearsal: what lies at its destinations is read and never changed, and what is written goes
+    /// to `beside` and is gone with it.
+    #[must_use]
+    pub fn rehearsed(self, beside: Folder) -> Self {
+        let place = Rehearsal::new(self.destinations, beside);
+        Self { sites: vec![Site::apart(place.describe())], destinations: vec![Box::new(place)] }
     }
 
     /// What a person calls each destination, in their order.

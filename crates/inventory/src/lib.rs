@@ -27,6 +27,7 @@ mod error;
 mod example;
 mod keep;
 mod kit;
+mod rehearsal;
 mod schema;
 
 pub use change::{Key, KeyChange, Kind, changes};
@@ -38,6 +39,7 @@ pub use example::{ExampleNode, commented_example};
 pub use keep::Keep;
 pub use kit::{KIT_BEGIN, KIT_END, Kit};
 pub use parse::{Parsed, parse};
+pub use rehearsal::{Rehearsed, rehearsed};
 pub use schema::schema;
 
 /// What `init` and the lab write where nobody asks for another version.

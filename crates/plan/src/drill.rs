@@ -166,6 +166,9 @@ pub struct Drilled {
     pub hash_kv: u64,
     /// The revision that the hash begins after; -1 where nothing was ever compacted.
     pub compact_revision: i64,
+    /// The same by kind (`PLURAL[.GROUP]`).
+    #[serde(skip)]
+    pub served: BTreeMap<String, u64>,
     /// All that was not proven, by name. Empty: the generation is proven.
     pub undecodable: Vec<Undecodable>,
 }
@@ -229,6 +232,7 @@ pub fn parse(output: &Output) -> Result<Drilled, Unreadable> {
     }
     (drilled.keys, drilled.objects) = counts.totals();
     drilled.undecodable = counts.differences();
+    drilled.served = counts.into_served();
     match token.as_deref() {
         Some("ok") => {}
         why => drilled.undecodable.push(Undecodable {

@@ -45,6 +45,8 @@ pub struct Rebuild {
     pub aside: Vec<Aside>,
     /// Stop when the apiservers are there.
     pub hold: bool,
+    /// The cluster of the epoch before lives: nothing is laid before each of its control planes was stopped.
+    pub lives: bool,
 }
 
 /// Stops what is left of the cluster before, on each node that was not made in this epoch, and moves it aside.
@@ -59,6 +61,15 @@ pub fn set_aside(context: &Context, rebuild: &Rebuild, nodes: &[&Node]) -> Stage
     let lane = |node: &&Node| Lane { on: HostId::new(&node.name), steps: vec![stop(rebuild)] };
     let lanes = nodes.iter().filter(is_left).map(lane).collect();
     Stage { name: "set aside".into(), order: Order::Together, needs: Needs::default(), lanes }
+}
+
+/// Without whom nothing is laid: two of three that were not stopped would still be a cluster.
+pub fn stopped(context: &Context, control_planes: &[&Node]) -> Needs {
+    let of: Vec<HostId> = match context.rebuild {
+        Some(rebuild) if rebuild.lives => control_planes.iter().map(|node| HostId::new(&node.name)).collect(),
+        _ => Vec::new(),
+    };
+    Needs { at_least: of.len(), of }
 }
 
 /// One node's part of it.

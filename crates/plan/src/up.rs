@@ -17,7 +17,10 @@ pub fn up(context: &Context) -> Result<Plan, TemplateError> {
     let mut stages: Vec<Stage> =
         context.rebuild.map(|rebuild| rebuild::set_aside(context, rebuild, &nodes)).into_iter().collect();
     stages.extend(match context.growth {
-        Growth::Laid => vec![stage(context, "bring up", Order::Together, &nodes)?],
+        Growth::Laid => vec![Stage {
+            needs: rebuild::stopped(context, &control_planes),
+            ..stage(context, "bring up", Order::Together, &nodes)?
+        }],
         Growth::Added => {
             // Members that stand first: one that comes back counts for the quorum of the next.
             let (standing, coming): (Vec<&Node>, Vec<&Node>) =

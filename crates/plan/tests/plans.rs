@@ -67,7 +67,7 @@ fn up_with(file: &str, cgroup: u8, growth: Growth, snapshots: Option<&Snapshots>
     made(file, cgroup, growth, snapshots, None)
 }
 
-/// cp2 still has what it had; the worker lives.
+/// cp2 still has what it had; the worker lives. Held, the whole cluster does.
 fn rebuilt(hold: bool) -> Plan {
     let rebuild = Rebuild {
         claim: "epoch 2, claimed by ada on laptop at 2026-11-24T12:00:00Z".into(),
@@ -80,6 +80,7 @@ fn rebuilt(hold: bool) -> Plan {
         unknown: vec!["w1".into()],
         aside: Vec::new(),
         hold,
+        lives: hold,
     };
     made("stacked-3.toml", 2, Growth::Laid, None, Some(&rebuild))
 }
@@ -230,6 +231,10 @@ fn the_same_cluster_again() {
     {
         assert!(outline.contains(acts) && !held.contains(acts), "{acts}");
     }
+    // Where the cluster lives, nothing is laid before all of its control planes were stopped.
+    let laid =
+        |plan: Plan| plan.stages.into_iter().find(|stage| stage.name == "bring up").unwrap().needs.at_least;
+    assert_eq!([laid(rebuilt(false)), laid(rebuilt(true))], [0, 3]);
 }
 
 #[test]
@@ -308,6 +313,8 @@ fn scripts_are_posix_and_clean() {
     scripts.extend(self::scripts(&rebuilt(false)));
     scripts.push(("witnesses".into(), plan::ask::witnesses::witnesses(&[], "A", "B").script));
     scripts.push(("pods".into(), plan::ask::pods::pods().script));
+    scripts.push(("since".into(), plan::ask::since::since(9).script));
+    scripts.push(("counted".into(), plan::ask::counted::counted(Some("cp1")).script));
     scripts.push(("survey".into(), plan::ask::survey::survey().script));
     scripts.push(("health".into(), plan::ask::health::health(&cluster("stacked-3.toml")).script));
     scripts.push((

@@ -2,6 +2,7 @@
 
 mod adopt;
 mod archive;
+mod lab;
 mod rebuild;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -12,6 +13,7 @@ pub use archive::{
     ArchiveCommand, At, Distrust, Drill, Fence, Generation, KitArgs, NodeCommand, Opening, PolicyCommand,
     PolicyFor, Reading, RecipientsCommand, Snapshot,
 };
+pub use lab::{Lab, LabSource, LabUp};
 pub use rebuild::RebuildFrom;
 
 /// Highly available Kubernetes control planes with kubeadm over SSH, and the same cluster again from an archive.
@@ -81,7 +83,9 @@ pub enum Command {
   sudo rekindle rebuild -i prod.toml --old-cluster-is-gone=prod
   sudo rekindle rebuild --kit kit.txt --identity identity.txt --map cp1=10.1.0.11 --reinstalled all --accept-new
   sudo rekindle rebuild -i prod.toml 1-770-ab12 --yes=REBUILD-prod
-  sudo rekindle rebuild -i prod.toml --hold               stop when the apiservers are there; --release goes on")]
+  sudo rekindle rebuild -i prod.toml --hold               stop when the apiservers are there; --release goes on
+  sudo rekindle rebuild -i prod.toml --in-place 1-770     a cluster that lives, back to what it was then
+  sudo rekindle rebuild -i prod.toml --from-disk cp3      no quorum is left, and its disk is newer than the archive")]
     Rebuild(Rebuild),
     /// Show what `up` would change: the diff of every file, and the restarts in their order. Changes nothing.
     #[command(after_help = "Example:\n  rekindle plan -i prod.toml --exit-code || echo there are changes")]
@@ -120,7 +124,8 @@ pub enum Command {
     /// Prove a generation: boot its own kube-apiserver on its etcd snapshot, on this machine, and read all of it.
     #[command(after_help = "Examples:
   sudo rekindle drill -i prod.toml
-  sudo rekindle drill --from-nothing --kit kit.txt --identity identity.txt")]
+  sudo rekindle drill --from-nothing --kit kit.txt --identity identity.txt
+  sudo rekindle drill -i prod.toml --lab            rebuilt in a lab on this host, as one held control plane")]
     Drill(Drill),
     /// Ask a generation: run kubectl against its own kube-apiserver, booted on this machine. Nothing stays.
     #[command(
@@ -158,7 +163,7 @@ pub struct Init {
 }
 
 /// Which inventory.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct InventoryFile {
     /// The inventory.
     #[arg(short, long, value_name = "FILE", default_value = "rekindle.toml", env = "REKINDLE_INVENTORY")]
@@ -177,7 +182,7 @@ pub struct Check {
 }
 
 /// What reaches a cluster.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Cluster {
     /// The inventory.
     #[command(flatten)]
@@ -222,7 +227,7 @@ pub struct Up {
 }
 
 /// `rebuild`.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Rebuild {
     /// What it starts from.
     #[command(flatten)]
@@ -253,6 +258,13 @@ pub struct Rebuild {
     /// Go on where `--hold` stopped.
     #[arg(long, conflicts_with = "hold")]
     pub release: bool,
+    /// Go back on a cluster that lives: it is sealed as it is, its control planes are stopped, and laid from the generation.
+    #[arg(long)]
+    pub in_place: bool,
+    /// Take what this node's disk has of etcd, where no quorum is left and it is newer than the archive; may be given
+    /// more than once: the newest is taken.
+    #[arg(long, value_name = "NODE", conflicts_with_all = ["generation", "in_place"])]
+    pub from_disk: Vec<String>,
     /// A folder on a disk with room for 1.5 times the snapshot.
     #[arg(long, value_name = "FOLDER")]
     pub scratch: Option<PathBuf>,
@@ -304,104 +316,4 @@ pub enum ArtifactsCommand {
         /// The folder.
         to: PathBuf,
     },
-}
-
-/// `lab`.
-#[derive(Debug, Subcommand)]
-pub enum Lab {
-    /// Make machines on this host, and a cluster of them.
-    #[command(after_help = "Examples:
-  rekindle lab up
-  rekindle lab up --name two --control-planes 1 --workers 2
-  rekindle lab up mine.toml           nodes and settings of an inventory of yours")]
-    Up(LabUp),
-    /// Make empty machines only, and their inventory.
-    Nodes(LabUp),
-    /// Take a lab down: nothing of it is left.
-    Down(LabName),
-    /// List the labs of this host.
-    List,
-    /// Print the path of a lab's inventory.
-    #[command(after_help = "Example:\n  rekindle up -i \"$(rekindle lab inventory)\"")]
-    Inventory(LabName),
-    /// Open a shell on a node, or run a command there.
-    #[command(after_help = "Example:\n  rekindle lab ssh cp1 -- ctr -n k8s.io containers ls")]
-    Ssh {
-        /// The node.
-        node: String,
-        /// The lab.
-        #[command(flatten)]
-        lab: LabName,
-        /// A command instead of a shell.
-        #[arg(last = true)]
-        command: Vec<String>,
-    },
-    /// End a node as if its power had failed.
-    Kill(LabNode),
-    /// Boot a node that is off.
-    Start(LabNode),
-    /// Make a node an empty machine with the same address.
-    Wipe(LabNode),
-    /// What on this host would hurt a lab, each with its mend.
-    Check {
-        /// How many nodes it is to have.
-        #[arg(long, default_value_t = 4)]
-        nodes: usize,
-    },
-}
-
-/// Which lab.
-#[derive(Clone, Debug, Args)]
-pub struct LabName {
-    /// The lab.
-    #[arg(long, default_value = "lab")]
-    pub name: String,
-}
-
-/// Which node of which lab.
-#[derive(Debug, Args)]
-pub struct LabNode {
-    /// The node.
-    pub node: String,
-    /// The lab.
-    #[command(flatten)]
-    pub lab: LabName,
-}
-
-/// `lab up`.
-#[derive(Clone, Debug, Args)]
-pub struct LabUp {
-    /// An inventory whose nodes and settings the lab takes; addresses are the lab's own.
-    pub inventory: Option<PathBuf>,
-    /// The lab.
-    #[command(flatten)]
-    pub lab: LabName,
-    /// Control planes.
-    #[arg(long, default_value_t = 3, conflicts_with = "inventory")]
-    pub control_planes: u32,
-    /// Workers.
-    #[arg(long, default_value_t = 1, conflicts_with = "inventory")]
-    pub workers: u32,
-    /// Kubernetes version.
-    #[arg(long, conflicts_with = "inventory")]
-    pub kubernetes: Option<semver::Version>,
-    /// Where programs and images come from: `modules` builds them with the go client. Default: upstream, or
-    /// modules where upstream can't be reached.
-    #[arg(long, value_enum)]
-    pub source: Option<LabSource>,
-    /// Give one node a host name that is not its node name.
-    #[arg(long, value_name = "NODE=HOSTNAME")]
-    pub foreign_host_name: Option<String>,
-    /// Install missing Debian packages without asking, and raise the host's inotify limits where they are too low.
-    #[arg(long)]
-    pub yes: bool,
-}
-
-/// A lab's source of programs and images.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LabSource {
-    /// The projects' own sites.
-    Upstream,
-    /// Built here from Go modules.
-    Modules,
 }

@@ -10,8 +10,10 @@ pub struct Environment {
     pub home: PathBuf,
     /// `~/.config/rekindle`: identities.
     pub config: PathBuf,
-    /// `~/.cache/rekindle`: programs and images.
+    /// `~/.cache/rekindle`: what a killed run goes on with, and scratch.
     pub cache: PathBuf,
+    /// In it, programs and images.
+    pub artifacts: PathBuf,
     /// `~/.local/state/rekindle`: journals. Removing it costs nothing.
     pub state: PathBuf,
     /// Where labs lie.
@@ -56,6 +58,7 @@ impl Environment {
         Self {
             config: folder("XDG_CONFIG_HOME", ".config"),
             cache: folder("XDG_CACHE_HOME", ".cache"),
+            artifacts: folder("XDG_CACHE_HOME", ".cache").join("artifacts"),
             state: folder("XDG_STATE_HOME", ".local/state"),
             labs: lab_home.join("labs"),
             rootfs: lab_home.join("rootfs"),

@@ -49,6 +49,12 @@ impl Failure {
         self
     }
 
+    /// With more lines of what there is to know.
+    pub fn and(mut self, notes: &[String]) -> Self {
+        notes.iter().for_each(|note| self.message.push_str(&format!("\n  {note}")));
+        self
+    }
+
     /// What a person can do.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

@@ -272,8 +272,7 @@ async fn programs(
     if archived.clone().any(|old| other(&old)) {
         report.say(format!("warning: {reference} from here is another build than the archived one"));
     }
-    let cache = environment.cache.join("artifacts");
-    let kube_apiserver = artifacts::program(image, "kube-apiserver", &cache, |_| {})
+    let kube_apiserver = artifacts::program(image, "kube-apiserver", &environment.artifacts, |_| {})
         .await
         .map_err(|error| Failure::because(&error).maybe_hint(error.hint()))?;
     let path = |name: ProgramName| {

@@ -80,7 +80,7 @@ fn place(source: &Source, base: &Path, environment: &Environment) -> Result<arti
 }
 
 fn cache(environment: &Environment) -> Result<PathBuf, Failure> {
-    let cache = environment.cache.join("artifacts");
+    let cache = environment.artifacts.clone();
     environment
         .make_folder(&cache)
         .map_err(|error| crate::failure::file_error("cannot be made", &cache, &error))?;

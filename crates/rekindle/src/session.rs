@@ -85,6 +85,18 @@ impl Session {
         report: &Reporter,
     ) -> Result<Self, Failure> {
         let remembered = vault.open()?;
+        Self::of(loaded, (vault, remembered), args, reinstalled, environment, report).await
+    }
+
+    /// The same with an archive that was opened. The host keys that it remembers are the only ones that are believed.
+    pub async fn of(
+        loaded: Loaded,
+        (vault, remembered): (Vault, Option<Remembered>),
+        args: &cli::Cluster,
+        reinstalled: Option<&[String]>,
+        environment: &Environment,
+        report: &Reporter,
+    ) -> Result<Self, Failure> {
         let events = report.listen(journal(&loaded, environment));
         let anew = |name: &String| {
             reinstalled.is_some_and(|list| list.iter().any(|one| one == name || one == "all"))

@@ -32,6 +32,7 @@ use keys::Keys;
 pub use missing::{Missing, bring};
 pub use opened::{LastOpened, openings};
 pub use payload::digests;
+pub use reading::Origin;
 use trust_note::{note_trust, noted_trust};
 
 /// How a person calls a generation.
@@ -92,6 +93,12 @@ impl Remembered {
     /// What its identity set says of how it came about.
     pub fn facts(&self) -> &BTreeMap<String, String> {
         &self.opened.facts
+    }
+
+    /// The text of its inventory.
+    pub fn inventory(&self) -> Option<String> {
+        let entry = self.opened.entries.get(INVENTORY)?;
+        String::from_utf8(entry.expose().to_vec()).ok()
     }
 
     /// Every entry of its identity set.

@@ -2,11 +2,13 @@
 
 mod folder;
 mod patient;
+mod rehearsal;
 mod s3;
 mod worker;
 
 pub use folder::Folder;
 pub(crate) use patient::Patient;
+pub(crate) use rehearsal::Rehearsal;
 pub use s3::{Canary, Credentials, S3, S3Error, S3Settings, Tried};
 pub use worker::Worker;
 

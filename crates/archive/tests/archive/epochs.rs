@@ -4,7 +4,7 @@ use crate::damage::sign;
 use crate::nodes::{ANCHOR, Nodes, ONE, TWO, generations, revisions, whys};
 use crate::place::{Memory, STAMP, at, root_key, words};
 use crate::schedule::{Schedule, seen_by};
-use archive::{Archive, Claim, Claimed, Claiming, Digest, Error, Holding, Stamp, Standing};
+use archive::{Archive, Claim, Claimed, Claiming, Digest, Error, Holding, RootKey, Stamp, Standing};
 use serde_json::{Value, json};
 use std::thread;
 
@@ -36,6 +36,21 @@ fn held_by(error: Error) -> Claim {
         Error::Held { claim } => *claim,
         error => panic!("{error}"),
     }
+}
+
+#[test]
+fn what_is_left_of_the_epoch_before_an_operator_may_add_until_the_next_set_is_sealed() {
+    let (place, mut nodes) = Nodes::sealed();
+    let archive = place.archive();
+    let (left, late) = (nodes.capture(ONE, 5000), nodes.capture(ONE, 6000));
+    claim(&archive, STAMP, &[OLD], false).unwrap();
+    let root = RootKey::parse(&root_key(1)).unwrap();
+    archive.publish_snapshot(&left, &root, &ANCHOR()).unwrap();
+    let all = generations(&archive);
+    assert_eq!((revisions(&all), all.all[0].fenced), (vec![5000], true));
+    nodes.seal_again(&archive);
+    let error = archive.publish_snapshot(&late, &root, &ANCHOR()).unwrap_err();
+    assert!(matches!(error, Error::Fenced { epoch: 1, newest: 2 }), "{error}");
 }
 
 #[test]

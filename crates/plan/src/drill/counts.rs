@@ -43,6 +43,8 @@ const OTHERWISE: &[(&str, &str)] = &[
 const OWN: &[&str] = &["masterleases", "peerserverleases", "ranges"];
 /// The same outside of `/registry`.
 const OWN_OTHER: &[&str] = &["compact_rev_key"];
+/// Whose turn it is to take a snapshot, and how far a rebuild came.
+const OURS: &[&str] = &["rekindle/snapshot/", "rekindle/rebuild/"];
 
 /// What was counted on both sides.
 #[derive(Default)]
@@ -94,6 +96,11 @@ impl Counts {
         (keys, by_prefix.values().sum())
     }
 
+    /// Objects by kind.
+    pub(super) fn into_served(self) -> BTreeMap<String, u64> {
+        self.served
+    }
+
     /// All that is on one side only, or could not be read.
     pub(super) fn differences(&self) -> Vec<Undecodable> {
         let mut found = Vec::new();
@@ -122,9 +129,10 @@ impl Counts {
             };
             say(prefix, why);
         }
-        // Ours: whose turn it is to take a snapshot.
-        let known =
-            |key: &&String| OWN_OTHER.contains(&key.as_str()) || key.starts_with("rekindle/snapshot/");
+        // Ours.
+        let known = |key: &&String| {
+            OWN_OTHER.contains(&key.as_str()) || OURS.iter().any(|ours| key.starts_with(ours))
+        };
         for key in self.other.keys().filter(|key| !known(key)) {
             say(key, "a key that is no object's".into());
         }

@@ -4,6 +4,7 @@
 //! it stands, a member without a disk is removed and added again as a learner.
 
 use crate::kubeadm::host_port;
+use crate::parts::host::EPOCH;
 use crate::{Context, Growth, Rebuild};
 use inventory::Node;
 use step::{File, Script, Step};
@@ -37,15 +38,17 @@ pub fn data(context: &Context, node: &Node) -> Vec<Step> {
     snapshot.into_iter().chain([data, without_scratch()]).collect()
 }
 
-/// The archived snapshot, for as long as no member was laid from it.
+/// The archived snapshot, for as long as no member was laid from it. One of the epoch before, which is set aside first,
+/// says nothing: what is sent is decided before that.
 fn snapshot(rebuild: &Rebuild, there: &Script) -> Step {
     let (sha256, size) = rebuild.snapshot;
     let wanted = Script::new(format!(
-        "({}) >/dev/null || echo \"$SHA256  {SNAPSHOT}\" | sha256sum -c --status",
+        "{{ [ \"$(cat {EPOCH} 2>/dev/null)\" = \"$EPOCH\" ] && ({}) >/dev/null; }} || echo \"$SHA256  {SNAPSHOT}\" | sha256sum -c --status",
         there.text()
     ));
+    let wanted = wanted.set("SHA256", &sha256.hex()).set("EPOCH", &rebuild.epoch.to_string());
     let file = File::program(SNAPSHOT, sha256, size).mode(0o600);
-    Step::file(file.holds(wanted.set("SHA256", &sha256.hex()))).within(600)
+    Step::file(file.holds(wanted)).within(600)
 }
 
 /// A run that was killed after the member had its log did not remove what it worked with.

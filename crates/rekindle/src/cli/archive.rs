@@ -70,7 +70,7 @@ pub struct KitArgs {
 }
 
 /// Whose generations are left out.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Distrust {
     /// Leave out what was taken from this node or signed by it; may be given more than once.
     #[arg(long, value_name = "NODE")]
@@ -222,6 +222,10 @@ pub struct Drill {
     /// user trusts or owns.
     #[arg(long, requires_all = ["kit", "identity"], conflicts_with = "snapshot")]
     pub from_nothing: bool,
+    /// Rebuild it in a lab on this host: one control plane, held, with no way out. Nothing is written to the archive, and
+    /// nothing stays.
+    #[arg(long, conflicts_with_all = ["snapshot", "from_nothing"])]
+    pub lab: bool,
 }
 
 /// `at`.

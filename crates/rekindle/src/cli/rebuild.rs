@@ -5,7 +5,7 @@ use clap::Args;
 use std::path::PathBuf;
 
 /// An inventory, or a recovery kit instead: then the archived inventory is the inventory.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct RebuildFrom {
     /// The inventory; default: rekindle.toml, and the archived one with --kit.
     #[arg(short, long, value_name = "FILE", env = "REKINDLE_INVENTORY")]

@@ -32,7 +32,7 @@ pub async fn run(command: &ArtifactsCommand, environment: &Environment, report: 
         .map(|program| program.size)
         .chain(payload.images.iter().map(|image| image.size))
         .sum();
-    let place = to.map_or_else(|| environment.cache.join("artifacts"), Clone::clone);
+    let place = to.map_or_else(|| environment.artifacts.clone(), Clone::clone);
     let text = format!(
         "{} programs and {} images of Kubernetes {}, {}, in {}",
         payload.programs.len(),

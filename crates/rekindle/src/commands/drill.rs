@@ -1,5 +1,8 @@
 //! `drill`: boots a generation by its own Kubernetes, reads all of it, and says what was proven.
 
+mod guard;
+mod lab;
+
 use crate::cli;
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome};
@@ -21,6 +24,9 @@ const LONGEST: usize = 8 << 20;
 
 /// One line where all was proven (0), one more for each thing that was not (5).
 pub async fn run(args: &cli::Drill, environment: &Environment, report: &Reporter) -> Outcome {
+    if args.lab {
+        return lab::run(args, environment, report).await;
+    }
     let mut which = args.generation.clone();
     if args.from_nothing {
         // With a kit nothing that is noted here is trusted, and with --identity nobody's own is taken.

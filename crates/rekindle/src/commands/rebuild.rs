@@ -6,9 +6,12 @@
 //! them were made in it, and each step proves itself.
 
 mod chosen;
+mod from_disk;
+mod in_place;
 mod map;
 mod old;
 mod places;
+mod programs;
 mod shown;
 mod start;
 
@@ -18,22 +21,21 @@ use crate::commands::up::{self, conclude, judge, sealed_words, tell_minted};
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome, file_error};
 use crate::generation::{Generation, take_chosen};
-use crate::payload::obtain;
-use crate::ready::{Beginning, Brought, Ready, architecture, fetch, stamp};
+use crate::ready::{Beginning, Ready, stamp};
 use crate::report::{Reporter, duration};
 use crate::session::Session;
-use crate::vault::{Remembered, Signing, Tried};
+use crate::vault::{Recipients, Remembered, Signing, Tried, generation_name};
 use archive::Level;
 use artifacts::Sha256;
 use chosen::{Begun, begun, choose, moved_by};
 use engine::{Blobs, Settings};
-use inventory::Source;
 use pki::{Bundle, SystemEntropy};
 use plan::drill::Drilled;
 use plan::{Growth, Objects, Rebuild, Standing};
+use programs::Programs;
 use serde_json::json;
 use start::Start;
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use step::Digest;
 use time::OffsetDateTime;
@@ -45,13 +47,9 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
     let (cluster, anew) = (args.from.cluster(), Some(&args.from.reinstalled[..]));
     let Start { loaded, vault, left, is_current, facts: mapped } = Start::read(args, environment, report)?;
     let vault = vault.without(&args.without)?;
-    let mut session = Session::reach(loaded, vault, &cluster, anew, environment, report).await?;
-    let remembered = session.remembered.as_ref().ok_or_else(|| {
-        Failure::refused("the archive is empty: there is nothing to rebuild from")
-            .hint("`rekindle up` makes a new cluster")
-    })?;
-    let begun = begun(remembered, args.take_over, environment)?;
-    if stands(&session, begun.as_ref())? {
+    let session = Session::reach(loaded, vault, &cluster, anew, environment, report).await?;
+    let remembered = session.remembered.as_ref().ok_or_else(empty)?;
+    if stands(&session, begun(remembered, args.take_over, environment)?.as_ref(), args)? {
         if !is_current {
             return Err(Failure::refused(
                 "the cluster of this epoch stands, built with another generation or --map",
@@ -63,10 +61,83 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
         let up = cli::Up { cluster, overwrite: false, without_snapshot: false };
         return up::converge(session, &up, started, environment, report).await;
     }
-    let generations = session.vault.generations_not_from(&args.distrust.not_from)?;
-    let chosen = choose(&session.vault, &generations, args.generation.as_deref(), begun.as_ref())?;
+    let built = build(session, args, (Stage::Real, mapped), environment, report).await?;
+    let Built { ready, done, born, sealed, recipients, programs, .. } = built;
+    if args.hold {
+        let name = ready.session.cluster().name.clone();
+        return held(&ready, &done, &name, started, report);
+    }
+    let result = conclude(&ready, &done, (&sealed, &recipients), started, environment, report).await;
+    born?;
+    left.iter().for_each(|left| left.write(environment, report));
+    if result.is_ok() {
+        programs.forget();
+    }
+    result
+}
+
+/// Whether it is for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The cluster's own machines.
+    Real,
+    /// Machines that go when it is over: nobody is asked whether the old cluster is gone, and nobody agrees.
+    Rehearsal,
+}
+
+/// What came of it.
+pub struct Built {
+    /// All that was settled before.
+    pub ready: Ready,
+    /// What the engine says.
+    pub done: engine::Report,
+    /// Whether the archive took it that the cluster lives.
+    pub born: Result<(), Failure>,
+    /// The generation's name.
+    pub generation: String,
+    /// What was read of it here, before any machine was touched.
+    pub drilled: Drilled,
+    /// What it says.
+    pub objects: Objects,
+    sealed: archive::Sealed,
+    recipients: Recipients,
+    programs: Programs,
+}
+
+fn empty() -> Failure {
+    Failure::refused("the archive is empty: there is nothing to rebuild from")
+        .hint("`rekindle up` makes a new cluster")
+}
+
+/// The line: proven here, agreed to, claimed, sealed, built.
+pub async fn build(
+    mut session: Session,
+    args: &cli::Rebuild,
+    (stage, mapped): (Stage, BTreeMap<String, String>),
+    environment: &Environment,
+    report: &Reporter,
+) -> Result<Built, Failure> {
+    let remembered = session.remembered.as_ref().ok_or_else(empty)?;
+    let begun = begun(remembered, args.take_over, environment)?;
+    let disks = from_disk::seal(&session, remembered, begun.as_ref(), args, environment, report).await?;
+    let mut generations = session.vault.generations_not_from(&args.distrust.not_from)?;
+    let (chosen, mut notes, lost) = match from_disk::choose(&disks, &generations)? {
+        Some(choice) => (choice.taken, choice.notes, Some(choice.lost)),
+        None => {
+            let wanted = args.generation.as_deref();
+            (choose(&session.vault, &generations, wanted, begun.as_ref())?, Vec::new(), None)
+        }
+    };
+    let chosen = &chosen.clone();
+    if args.in_place {
+        notes.extend(in_place::undone(&session, chosen, begun.is_some()).await);
+    } else if begun.is_none() && disks.is_empty() {
+        notes.extend(from_disk::unnamed(&session));
+    }
     let taken = take_chosen(&session.vault, chosen, environment, report)?;
-    fits(&session, &taken.remembered)?;
+    if stage == Stage::Real {
+        fits(&session, &taken.remembered)?;
+    }
     let snapshot_size = std::fs::metadata(&taken.snapshot).map_or(0, |found| found.len());
     let begun_in = begun.as_ref().map_or(0, |begun| begun.epoch);
     let room = plan::room(session.cluster(), &session.answers, snapshot_size, begun_in);
@@ -84,7 +155,12 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
     {
         report.say(format!("note: that it is proven could not be noted: {}", failure.message));
     }
-    let old = old::look(&session, then, chosen, &objects, args, report).await?;
+    let old = match stage {
+        Stage::Real => old::look(&session, then, chosen, &objects, args, report)
+            .await
+            .map_err(|failure| failure.and(&notes))?,
+        Stage::Rehearsal => old::Old::default(),
+    };
     let newer = old::newer(&session, &old, &objects).await;
     // The one that goes on, or the next that is free.
     let own =
@@ -98,8 +174,17 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
         old: &old,
         newer: &newer,
         epoch,
+        notes: &notes,
+        lost: lost.as_deref(),
     };
-    shown::agree(&show, begun.is_some(), args, report)?;
+    if stage == Stage::Real {
+        shown::agree(&show, begun.is_some(), args, report)?;
+    }
+    if args.in_place && begun.is_none() {
+        let made = in_place::seal_present(&session, remembered, environment, report).await?;
+        report.say(made.headline());
+        generations = session.vault.generations_not_from(&args.distrust.not_from)?;
+    }
 
     let now = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
     let fences = match &begun {
@@ -128,6 +213,7 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
         unknown: old.unknown.clone(),
         aside: objects.aside.clone(),
         hold: args.hold,
+        lives: args.in_place,
     };
     let local = session.loaded.archived_files(&[Some(then), session.remembered.as_ref()], environment)?;
     let facts = chosen::facts(chosen, bump).into_iter().chain(mapped).collect();
@@ -141,17 +227,8 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
     let blobs: Blobs = std::mem::take(&mut ready.files).into_iter().chain(program).chain(own).collect();
     let settings = Settings { preview: None, blobs: &blobs, overwrite: false };
     let (done, born) = ready.apply(&settings, &sealed, environment).await;
-    if args.hold {
-        let name = ready.session.cluster().name.clone();
-        return held(&ready, &done, &name, started, report);
-    }
-    let result = conclude(&ready, &done, (&sealed, &recipients), started, environment, report).await;
-    born?;
-    left.iter().for_each(|left| left.write(environment, report));
-    if result.is_ok() {
-        programs.forget();
-    }
-    result
+    let generation = generation_name(chosen);
+    Ok(Built { ready, done, born, generation, drilled, objects, sealed, recipients, programs })
 }
 
 /// The end of a run that stops before anything acts on what came back.
@@ -181,16 +258,19 @@ fn claimed_words(claim: &archive::Claim) -> String {
 ///
 /// # Errors
 /// Something that must not be built over: another cluster's nodes, a cluster that lives, too few machines.
-fn stands(session: &Session, begun: Option<&Begun>) -> Result<bool, Failure> {
+fn stands(session: &Session, begun: Option<&Begun>, args: &cli::Rebuild) -> Result<bool, Failure> {
     let standing = session.standing();
     match &standing {
         Standing::Stranger(_) => return judge::decide(session, &standing).map(|_| false),
-        Standing::Ours { .. } => {
+        Standing::Ours { members, .. } => {
             let epochs = session.answers.values().filter(|answer| answer.today.members.is_some());
             let newest = epochs.filter_map(|answer| answer.today.epoch).max();
             let born = begun.is_none();
             if newest == Some(session.epoch()) && !born {
                 return Ok(false);
+            }
+            if args.in_place {
+                return in_place::reachable(session, members).map(|()| false);
             }
             if newest == Some(session.epoch()) && session.epoch() > 1 {
                 return Ok(true);
@@ -200,9 +280,10 @@ fn stands(session: &Session, begun: Option<&Begun>) -> Result<bool, Failure> {
                 session.cluster().name
             ))
             .hint(
-                "`rekindle up` brings back nodes that it lacks; nothing of a living cluster is built again",
+                "`rekindle up` brings back nodes that it lacks; --in-place GEN goes back to a generation",
             ));
         }
+        _ if args.in_place && begun.is_none() => return Err(in_place::nothing_lives()),
         _ => {}
     }
     let etcd: Vec<_> = session.cluster().etcd_nodes().collect();
@@ -234,60 +315,6 @@ fn fits(session: &Session, then: &Remembered) -> Result<(), Failure> {
     let machines =
         |key: &str| key.starts_with("nodes.") && [".address", ".role"].iter().any(|end| key.ends_with(end));
     judge::fixed_since(session, old, |key| key == "cluster.kubernetes" || machines(key))
-}
-
-/// Where programs and images come from.
-struct Programs {
-    source: Source,
-    /// Where its relative paths start.
-    base: PathBuf,
-    /// Our own folder, where the archive's payload was laid.
-    laid: Option<PathBuf>,
-}
-
-impl Programs {
-    /// The archive's own payload, laid here, or what the inventory says.
-    fn find(
-        session: &Session,
-        then: &Remembered,
-        environment: &Environment,
-        report: &Reporter,
-    ) -> Result<Self, Failure> {
-        let Some(set) = then.own_payload() else {
-            report.say(
-                "the archive holds no programs and images of this version: they are taken from the inventory's source",
-            );
-            let source = session.cluster().artifacts.source.clone();
-            return Ok(Self { source, base: session.loaded.folder.clone(), laid: None });
-        };
-        let folder = environment.cache.join("rebuild").join(then.bundle.uid()).join(set.id.tag());
-        environment.make_folder(&folder).map_err(|error| file_error("cannot be made", &folder, &error))?;
-        session.vault.lay_payload(set, &folder, environment, report)?;
-        Ok(Self { source: Source::Folder(folder.clone()), base: folder.clone(), laid: Some(folder) })
-    }
-
-    /// What goes to the nodes.
-    async fn brought(
-        &self,
-        session: &Session,
-        then: &Remembered,
-        environment: &Environment,
-        report: &Reporter,
-    ) -> Result<Brought, Failure> {
-        let wanted = &session.cluster().kubernetes;
-        if then.cluster.as_ref().is_some_and(|old| old.kubernetes != *wanted) {
-            return fetch(session, environment, report).await.map(Into::into);
-        }
-        let arch = architecture(session)?;
-        obtain(&self.source, &self.base, wanted, arch, environment, report).await.map(Into::into)
-    }
-
-    /// A killed run goes on with what lies here; after its end nobody wants it.
-    fn forget(&self) {
-        if let Some(folder) = &self.laid {
-            let _ = std::fs::remove_dir_all(folder);
-        }
-    }
 }
 
 /// Boots the generation here and reads all of it.

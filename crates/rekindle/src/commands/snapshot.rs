@@ -8,7 +8,7 @@ use crate::receive::{self, Receiving};
 use crate::report::{Reporter, bytes, duration};
 use crate::session::Session;
 use crate::vault::{Missing, Signing, Tried, published_name};
-use archive::{Level, Published, Spooled};
+use archive::{Level, ManifestId, Published, Spooled};
 use inventory::Node;
 use plan::capture::{Captured, Origin};
 use serde_json::json;
@@ -107,7 +107,7 @@ pub fn members(session: &Session) -> impl Iterator<Item = &Node> {
 }
 
 /// The named control plane, or the first that has an etcd member with a quorum behind it.
-fn choose<'s>(session: &'s Session, named: Option<&str>) -> Result<&'s Node, Failure> {
+pub fn choose<'s>(session: &'s Session, named: Option<&str>) -> Result<&'s Node, Failure> {
     if let Some(name) = named {
         let node = session.cluster().etcd_nodes().find(|node| node.name == name);
         return node.ok_or_else(|| Failure::refused(format!("{name}: no node with etcd has this name")));
@@ -122,6 +122,16 @@ fn choose<'s>(session: &'s Session, named: Option<&str>) -> Result<&'s Node, Fai
 }
 
 impl Made {
+    /// Its manifest.
+    pub fn id(&self) -> ManifestId {
+        self.published.id
+    }
+
+    /// etcd's revision.
+    pub fn revision(&self) -> u64 {
+        self.captured.revision
+    }
+
     /// Whether it counts, if a destination has it.
     pub fn is_proven(&self) -> bool {
         self.doubts.is_empty()

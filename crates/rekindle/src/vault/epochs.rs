@@ -2,13 +2,19 @@
 
 use super::{Remembered, Vault, failure, root_key};
 use crate::failure::Failure;
-use archive::{Claimed, Claiming, Error, Stamp};
+use archive::{Claimed, Claiming, Error, Folder, Stamp};
+use std::path::Path;
 
 impl Vault {
     /// The same vault without the destinations of these names, which are lost for good.
     pub fn without(mut self, names: &[String]) -> Result<Self, Failure> {
         self.archive = self.archive.without(names).map_err(|error| failure(&error))?;
         Ok(self)
+    }
+
+    /// The same vault for a rehearsal: what is written goes into this folder, and what is there stays as it is.
+    pub fn rehearsed(self, beside: &Path) -> Self {
+        Self { archive: self.archive.rehearsed(Folder::new(beside, None)), ..self }
     }
 
     /// The same vault with the destination of this name only.

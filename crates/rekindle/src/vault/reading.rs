@@ -21,6 +21,11 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// The inventory of today, where there is one.
+    pub fn inventory(&self) -> Option<&Path> {
+        self.loaded.as_ref().map(|loaded| loaded.path.as_path())
+    }
+
     /// Where programs come from: as the inventory of today says, else as the archived one.
     pub fn source<'a>(&'a self, archived: &'a Cluster) -> &'a Source {
         let cluster = self.loaded.as_ref().map_or(archived, Loaded::cluster);

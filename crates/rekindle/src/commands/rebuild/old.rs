@@ -51,8 +51,12 @@ pub async fn look(
     let old = then.cluster.as_ref().unwrap_or(cluster);
     let declared = declared(cluster, args)?;
     let mut found = nodes(session, old, objects, args, declared)?;
-    found.witnesses = ask(session, then, old, report).await?;
-    found.witnesses.extend(fresh(session, chosen));
+    // It is known to live, or to have lost its quorum: what we reach is stopped by us, and what we don't is a witness.
+    let stopped_by_us = args.in_place || !args.from_disk.is_empty();
+    found.witnesses = ask(session, then, old, stopped_by_us, report).await?;
+    if !(stopped_by_us && reached(session, old)) {
+        found.witnesses.extend(fresh(session, chosen));
+    }
     if !declared && !found.witnesses.is_empty() {
         let list: String = found.witnesses.iter().map(|witness| format!("\n  {witness}")).collect();
         return Err(Failure::refused(format!("the cluster {} may still live:{list}", cluster.name)).hint(format!(
@@ -120,6 +124,7 @@ async fn ask(
     session: &Session,
     then: &Remembered,
     old: &Cluster,
+    stopped_by_us: bool,
     report: &Reporter,
 ) -> Result<Vec<String>, Failure> {
     let epoch = session.epoch();
@@ -129,7 +134,9 @@ async fn ask(
         .iter()
         .filter(|node| {
             let answer = session.answers.get(&HostId::new(&node.name));
-            answer.is_some_and(|answer| answer.today.epoch == Some(epoch) && epoch > then.public().epoch)
+            answer.is_some_and(|answer| {
+                stopped_by_us || (answer.today.epoch == Some(epoch) && epoch > then.public().epoch)
+            })
         })
         .map(|node| node.address.to_string())
         .collect();
@@ -170,6 +177,15 @@ async fn ask(
         }
     }
     Ok(seen.into_iter().collect())
+}
+
+/// Whether each control plane of the old cluster is a machine that we reach.
+fn reached(session: &Session, old: &Cluster) -> bool {
+    let answers = |node: &inventory::Node| {
+        let own = session.cluster().nodes.iter().find(|own| own.address == node.address);
+        own.is_some_and(|own| session.answers.contains_key(&HostId::new(&own.name)))
+    };
+    old.nodes.iter().filter(|node| node.role != Role::Worker).all(answers)
 }
 
 /// Nodes take snapshots by the clock, so a young one has somebody who took it.

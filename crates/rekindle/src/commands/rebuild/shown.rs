@@ -34,6 +34,10 @@ pub struct Show<'a> {
     pub newer: &'a BTreeMap<HostId, Vec<Pod>>,
     /// The epoch that is claimed.
     pub epoch: u64,
+    /// What else there is to know of the choice, a line each.
+    pub notes: &'a [String],
+    /// What is lost, where it is not what the generation's age says.
+    pub lost: Option<&'a str>,
 }
 
 impl Show<'_> {
@@ -50,7 +54,10 @@ impl Show<'_> {
         let lost = age(chosen, now)
             .map_or_else(|| "what was written since".into(), |age| format!("the last {}", duration(age)));
         // Writing to a String can't fail.
-        let _ = writeln!(text, "  lost: {lost}");
+        let _ = writeln!(text, "  lost: {}", self.lost.unwrap_or(&lost));
+        for note in self.notes {
+            let _ = writeln!(text, "  {note}");
+        }
         let _ = writeln!(text, "  here: {}", drill::words(drilled).replace('\n', "\n  "));
         self.machines(&mut text);
         text.push_str("in no archive\n");
