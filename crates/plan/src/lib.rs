@@ -32,7 +32,7 @@ pub use parts::etcd::QUORUM;
 pub use parts::preflight::{Problem, problems};
 pub use parts::snapshots::Snapshots;
 pub use payload::{Image, Payload, Program};
-pub use rebuild::{Aside, CLEARED, Objects, Rebuild, Volume};
+pub use rebuild::{Aside, CLEARED, MadeAnew, Objects, Rebuild, Volume, fence_before};
 pub use render::{TemplateError, template};
 pub use running::{Running, running};
 pub use standing::{Known, Standing, standing};

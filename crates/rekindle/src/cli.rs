@@ -1,6 +1,7 @@
 //! The words of the command line.
 
 mod archive;
+mod renewal;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ pub use archive::{
     ArchiveCommand, At, Distrust, Drill, Fence, Generation, KitArgs, NodeCommand, Opening, PolicyCommand,
     PolicyFor, Reading, RecipientsCommand, Snapshot,
 };
+pub use renewal::{NewKey, Renewal};
 
 /// Highly available Kubernetes control planes with kubeadm over SSH, and the same cluster again from an archive.
 #[derive(Debug, Parser)]
@@ -75,7 +77,7 @@ pub enum Command {
     #[command(after_help = "Examples:
   sudo rekindle rebuild -i prod.toml                      shows what it would do, and asks
   sudo rekindle rebuild -i prod.toml --old-cluster-is-gone=prod
-  sudo rekindle rebuild -i prod.toml 1-770-ab12 --yes=REBUILD-prod
+  sudo rekindle rebuild -i prod.toml 1-770-ab12 --yes=REBUILD-prod --after-theft
   sudo rekindle rebuild -i prod.toml --hold               stop when the apiservers are there; --release goes on")]
     Rebuild(Rebuild),
     /// Show what `up` would change: the diff of every file, and the restarts in their order. Changes nothing.
@@ -235,6 +237,9 @@ pub struct Rebuild {
     /// Claim over somebody else's claim of an epoch in which no cluster was born.
     #[arg(long)]
     pub take_over: bool,
+    /// Keys that were taken.
+    #[command(flatten)]
+    pub renewal: Renewal,
     /// Stop when etcd and the apiservers are there; nothing acts on what came back yet.
     #[arg(long)]
     pub hold: bool,

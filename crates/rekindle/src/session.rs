@@ -73,7 +73,12 @@ impl Session {
         let remembered = vault.open()?;
         let events = report.listen(journal(&loaded, environment));
         let pinned = remembered.as_ref().map(|remembered| &remembered.host_keys);
-        let (hosts, failed) = connect(&loaded, pinned, args, environment, &events).await?;
+        let key = |name: &str| pinned.and_then(|pinned| pinned.get(name).cloned());
+        let nodes = loaded.cluster().nodes.iter();
+        let machines: Vec<Machine> = nodes
+            .map(|node| Machine { id: HostId::new(&node.name), ssh: node.ssh.clone(), key: key(&node.name) })
+            .collect();
+        let (hosts, failed) = connect(&loaded, &machines, None, args, environment, &events).await?;
         let mut absent = BTreeMap::new();
         for (host, error) in failed {
             let hint = hint(&error, &host, pinned.is_some());
@@ -180,20 +185,30 @@ fn address(target: &SshTarget, bastion: Option<&SshTarget>) -> SshAddress {
     }
 }
 
-async fn connect(
+/// A machine to connect to.
+pub struct Machine {
+    /// What it is called.
+    pub id: HostId,
+    /// The way to it.
+    pub ssh: SshTarget,
+    /// Its host key, where the archive knows it.
+    pub key: Option<String>,
+}
+
+/// Connects to machines with the inventory's way to log in, `within` less than the usual patience.
+pub async fn connect(
     loaded: &Loaded,
-    pinned: Option<&BTreeMap<String, String>>,
+    machines: &[Machine],
+    within: Option<Duration>,
     args: &cli::Cluster,
     environment: &Environment,
     events: &Events,
 ) -> Result<(Hosts, Vec<(HostId, engine::ConnectError)>), Failure> {
-    let cluster = loaded.cluster();
-    let ssh = &cluster.ssh;
+    let ssh = &loaded.cluster().ssh;
     let bastion = ssh.bastion.as_ref();
-    let targets: Vec<Target> = cluster
-        .nodes
+    let targets: Vec<Target> = machines
         .iter()
-        .map(|node| Target::ssh(HostId::new(&node.name), address(&node.ssh, bastion)))
+        .map(|machine| Target::ssh(machine.id.clone(), address(&machine.ssh, bastion)))
         .collect();
     let files = |paths: &[std::path::PathBuf], usual: &[&str]| -> Vec<std::path::PathBuf> {
         if paths.is_empty() {
@@ -213,10 +228,8 @@ async fn connect(
         22 => target.host.clone(),
         port => format!("[{}]:{port}", target.host),
     };
-    let pins = pinned
-        .into_iter()
-        .flatten()
-        .filter_map(|(name, key)| cluster.node(name).map(|node| (pattern(&node.ssh), key.clone())));
+    let pins = machines.iter().filter_map(|machine| Some((pattern(&machine.ssh), machine.key.clone()?)));
+    let usual = SshOptions::default();
     let options = SshOptions {
         identities: files(&ssh.identity, &["id_ed25519", "id_ecdsa", "id_rsa"]),
         agent: environment.ssh_agent.clone(),
@@ -224,7 +237,8 @@ async fn connect(
         pinned: pins.collect(),
         accept_new: args.accept_new,
         sudo_password,
-        ..SshOptions::default()
+        connect_within: within.unwrap_or(usual.connect_within),
+        ..usual
     };
     let (hosts, failed) =
         Hosts::connect(targets, Options { ssh: options, ..Options::default() }, events).await;

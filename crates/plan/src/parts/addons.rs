@@ -54,8 +54,9 @@ fn service_address(context: &Context) -> Step {
 }
 
 fn cluster_info() -> Step {
-    let done_when = "kubectl --kubeconfig=/etc/kubernetes/admin.conf get configmap -n kube-public cluster-info >/dev/null 2>&1 ||\n\
-        { echo 'no cluster-info'; exit 1; }";
+    let done_when = "info=$(kubectl --kubeconfig=/etc/kubernetes/admin.conf get configmap -n kube-public cluster-info -o yaml 2>/dev/null) ||\n\
+        { echo 'no cluster-info'; exit 1; }\n\
+        case $info in *\" $(base64 -w0 /etc/kubernetes/pki/ca.crt)\"*) ;; *) echo 'it names another CA'; exit 1 ;; esac";
     let run = Script::new("kubeadm init phase bootstrap-token --config \"$CONFIG\" >/dev/null");
     Step::run("write cluster-info and bootstrap roles", Script::new(done_when), run.set("CONFIG", CONFIG))
         .within(60)

@@ -5,8 +5,10 @@
 //! A run that was killed is run again: the archive says which generation the epoch was begun with, the nodes say which of
 //! them were made in it, and each step proves itself.
 
+mod before;
 mod chosen;
 mod old;
+mod renewal;
 mod shown;
 
 use crate::cli;
@@ -22,12 +24,14 @@ use crate::session::Session;
 use crate::vault::{Remembered, Signing, Tried};
 use archive::Level;
 use artifacts::Sha256;
+use before::Before;
 use chosen::{Begun, begun, choose, moved_by};
 use engine::{Blobs, Settings};
 use inventory::Source;
 use pki::{Bundle, SystemEntropy};
 use plan::drill::Drilled;
 use plan::{Growth, Objects, Rebuild, Standing};
+use renewal::Renewal;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use step::Digest;
@@ -54,6 +58,8 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
     let taken = take_chosen(&session.vault, chosen, environment, report)?;
     fits(&session, &taken.remembered)?;
     judge::preflight(&session)?;
+    let now_sealed = begun.as_ref().map(|_| remembered);
+    let renewal = Renewal::settle(&args.renewal, now_sealed, &taken.remembered, &session, environment)?;
     let programs = Programs::find(&session, &taken.remembered, environment, report)?;
     let brought = programs.brought(&session, &taken.remembered, environment, report).await?;
     let snapshot = taken.snapshot.clone();
@@ -66,10 +72,12 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
     {
         report.say(format!("note: that it is proven could not be noted: {}", failure.message));
     }
-    let old = old::look(&session, then, chosen, &objects, args, report).await?;
-    let newer = old::newer(&session, &old, &objects).await;
     // The one that goes on, or the next that is free.
     let epoch = remembered.holding().unfinished().map_or(session.epoch() + 1, |claim| claim.epoch);
+    let mut old = old::look(&session, then, chosen, &objects, args, report).await?;
+    let before = Before::look(&session, then, epoch, &args.cluster, environment).await?;
+    old.proves(&before.stopped);
+    let newer = old::newer(&session, &old, &objects).await;
     let show = shown::Show {
         session: &session,
         chosen,
@@ -77,6 +85,8 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
         objects: &objects,
         old: &old,
         newer: &newer,
+        renewal: &renewal,
+        before: &before,
         epoch,
     };
     shown::agree(&show, begun.is_some(), args, report)?;
@@ -96,7 +106,11 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
     let bump = begun.as_ref().map_or_else(|| moved_by(&generations, chosen), |begun| begun.bump);
     // The archive as it is now: of this epoch.
     session.remembered = session.vault.open()?;
-    let bundle = bundle(&session, begun.as_ref(), then)?;
+    let bundle = bundle(&session, begun.as_ref(), then, &renewal)?;
+    // What an epoch was begun with is in its own identity set.
+    let files_of = begun.as_ref().and(session.remembered.as_ref()).unwrap_or(then);
+    let local = session.loaded.archived_files(files_of, environment)?;
+    let (local, made_anew) = renewal.files(local, &session)?;
     let rebuild = Rebuild {
         claim: claimed_words(&claimed.claim),
         epoch: claimed.claim.epoch,
@@ -107,14 +121,20 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
         unknown: old.unknown.clone(),
         aside: objects.aside.clone(),
         hold: args.hold,
+        made_anew,
     };
-    let local = session.loaded.archived_files(then, environment)?;
-    let facts = chosen::facts(chosen, bump);
+    let fencing = rebuild.clone();
+    let mut facts = chosen::facts(chosen, bump);
+    facts.extend(renewal.fact());
     let beginning = Beginning { growth: Growth::Laid, bundle, local, brought, rebuild: Some(rebuild), facts };
     let mut ready = Ready::settle(session, beginning, environment, report).await?;
     let (sealed, recipients) = ready.seal(environment)?;
     report.say(sealed_words(&sealed));
     tell_minted(&recipients, report);
+    if let Some(said) = renewal.write(ready.local(), ready.session.epoch(), environment)? {
+        report.say(said);
+    }
+    before.fence(&fencing, &ready.session).await?;
     let program = ready.timers.program.iter().map(|program| (program.digest(), program.file.clone()));
     let own = [(snapshot_digest, snapshot.clone())];
     let blobs: Blobs = std::mem::take(&mut ready.files).into_iter().chain(program).chain(own).collect();
@@ -264,13 +284,18 @@ fn tried(drilled: &Drilled, environment: &Environment) -> Option<Tried> {
 }
 
 /// The bundle of the new epoch: as it was sealed when this was begun, or made now.
-fn bundle(session: &Session, begun: Option<&Begun>, then: &Remembered) -> Result<Bundle, Failure> {
+fn bundle(
+    session: &Session,
+    begun: Option<&Begun>,
+    then: &Remembered,
+    renewal: &Renewal,
+) -> Result<Bundle, Failure> {
     let pki = |error: pki::Error| Failure::because(&error).maybe_hint(error.hint());
     let (cluster, entropy) = (session.cluster(), &mut SystemEntropy);
     match (begun, &session.remembered) {
         (Some(_), Some(now)) => {
             Bundle::complete(now.bundle.entries(), cluster, None, session.now, entropy).map_err(pki)
         }
-        _ => then.bundle.successor(cluster, session.now, entropy).map_err(pki),
+        _ => renewal.bundle(then, session).map_err(pki),
     }
 }
