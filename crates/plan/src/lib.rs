@@ -4,6 +4,7 @@
 //! does IO: answers, certificates, digests and file contents come in with the [`Context`], and a
 //! [`step::Plan`] without any choice left goes out.
 
+pub mod access;
 pub mod ask;
 pub mod capture;
 pub mod drill;

@@ -10,6 +10,7 @@ mod chosen;
 mod old;
 mod renewal;
 mod shown;
+mod since;
 
 use crate::cli;
 use crate::commands::drill::drill_through;
@@ -29,6 +30,7 @@ use chosen::{Begun, begun, choose, moved_by};
 use engine::{Blobs, Settings};
 use inventory::Source;
 use pki::{Bundle, SystemEntropy};
+use plan::access::Access;
 use plan::drill::Drilled;
 use plan::{Growth, Objects, Rebuild, Standing};
 use renewal::Renewal;
@@ -66,7 +68,7 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
     let from = (&programs.source, programs.base.as_path());
     let generation = Generation::of(taken, from, args.scratch.as_deref(), environment, report).await?;
     let then = generation.remembered();
-    let (drilled, objects) = prove(&generation).await?;
+    let (drilled, objects, access) = prove(&generation).await?;
     if let Some(tried) = tried(&drilled, environment)
         && let Err(failure) = session.vault.prove(&chosen.id, tried, &Signing::with(&then.bundle)?)
     {
@@ -78,6 +80,10 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
     let before = Before::look(&session, then, epoch, &args.cluster, environment).await?;
     old.proves(&before.stopped);
     let newer = old::newer(&session, &old, &objects).await;
+    let since = match args.renewal.after_theft && begun.is_none() {
+        true => since::text(&session, &generations, (chosen, access), from, args, environment, report).await,
+        false => String::new(),
+    };
     let show = shown::Show {
         session: &session,
         chosen,
@@ -87,6 +93,7 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
         newer: &newer,
         renewal: &renewal,
         before: &before,
+        since: &since,
         epoch,
     };
     shown::agree(&show, begun.is_some(), args, report)?;
@@ -267,13 +274,15 @@ impl Programs {
 ///
 /// # Errors
 /// It did not boot, or something of it could not be read: nothing was touched.
-async fn prove(generation: &Generation) -> Result<(Drilled, Objects), Failure> {
-    let mut objects = Objects::default();
-    let mut page =
-        |kind: &str, text: &[u8]| objects.take(kind, text).map_err(|error| Failure::because(&error));
+async fn prove(generation: &Generation) -> Result<(Drilled, Objects, Access), Failure> {
+    let (mut objects, mut access) = (Objects::default(), Access::default());
+    let mut page = |kind: &str, text: &[u8]| {
+        let taken = objects.take(kind, text).and_then(|()| access.take(kind, text));
+        taken.map_err(|error| Failure::because(&error))
+    };
     let drilled =
         drill_through(generation, &mut page).await.map_err(|failure| failure.exit(Exit::Refused))?;
-    Ok((drilled, objects))
+    Ok((drilled, objects, access))
 }
 
 fn tried(drilled: &Drilled, environment: &Environment) -> Option<Tried> {

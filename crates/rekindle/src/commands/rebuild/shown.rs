@@ -36,6 +36,8 @@ pub struct Show<'a> {
     pub newer: &'a BTreeMap<HostId, Vec<Pod>>,
     /// Control planes of before that are in no inventory and answer.
     pub before: &'a Before,
+    /// Who may do what, as it changed.
+    pub since: &'a str,
     /// What is made anew.
     pub renewal: &'a Renewal,
     /// The epoch that is claimed.
@@ -60,6 +62,7 @@ impl Show<'_> {
         let _ = writeln!(text, "  here: {}", drill::words(drilled).replace('\n', "\n  "));
         self.machines(&mut text);
         text.push_str(&self.renewal.text());
+        text.push_str(self.since);
         text.push_str("in no archive\n");
         for volume in &objects.volumes {
             let of = volume.claim.as_deref().map_or_else(String::new, |claim| format!(" of {claim}"));
