@@ -42,6 +42,35 @@ fn an_upgrade_by_kubeadm_is_taken_over() {
     });
 }
 
+/// A rebuild is the one time when a newer patch costs nothing: every control plane starts anew, and a living worker gets
+/// its kubelet with it.
+#[test]
+fn a_rebuild_takes_a_newer_patch() {
+    with_labs(|program| {
+        let cluster = LabCluster::machines(program, "patched", &["--kubernetes", OLD], &[]);
+        cluster.run("up").expect(0);
+        cluster.kubectl("create configmap kept");
+        let uid = cluster.kubectl("get configmap kept -o jsonpath='{.metadata.uid}'");
+        cluster.run("snapshot").expect(0);
+        for node in CONTROL_PLANES {
+            cluster.program.run(&["lab", "wipe", node, "--name", "patched"]).expect(0);
+        }
+        cluster.edit(|text| text.replace(OLD, "1.36.0"));
+        let rebuild = || cluster.run("rebuild").arg("--old-cluster-is-gone=patched");
+        let older = rebuild().expect(2).stdout;
+        assert!(
+            older.contains("the generation is of Kubernetes 1.36.1, and the inventory says 1.36.0"),
+            "{older}"
+        );
+        cluster.edit(|text| text.replace("1.36.0", NEW));
+        rebuild().expect(0);
+        assert_eq!(cluster.kubectl("get configmap kept -o jsonpath='{.metadata.uid}'"), uid);
+        assert_eq!(versions(&cluster), [NEW; 4].map(|version| format!("v{version}")));
+        let again = cluster.run("up").expect(0).result();
+        assert_eq!(again["changed"], 0, "{again}");
+    });
+}
+
 fn upgrade(cluster: &LabCluster) {
     cluster.run("up").expect(0);
     new_programs_and_images_lie_on_every_node(cluster);

@@ -1,6 +1,8 @@
 //! One binary for every test that crosses crates.
 
 #[cfg(test)]
+mod adopted;
+#[cfg(test)]
 mod bad_archive;
 #[cfg(test)]
 mod bad_hosts;
@@ -53,6 +55,7 @@ mod places;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod rebuilt;
 mod sealed;
 #[cfg(test)]
 mod sealed_site;

@@ -7,7 +7,7 @@ mod networks;
 mod nodes;
 mod paths;
 
-pub use paths::is_laid;
+pub use paths::{can_be_laid, is_laid};
 
 use crate::Cluster;
 use crate::document::Document;

@@ -30,7 +30,7 @@ mod kit;
 mod schema;
 
 pub use change::{Key, KeyChange, Kind, changes};
-pub use check::is_laid;
+pub use check::{can_be_laid, is_laid};
 pub use cluster::*;
 pub use effective::effective;
 pub use error::{Mistake, Mistakes, Severity};

@@ -147,6 +147,15 @@ pub(crate) fn ssh_target(text: &str, port: u16, user: &str) -> Read<SshTarget> {
     Ok(SshTarget { host: host.into(), port: written.unwrap_or(port), user })
 }
 
+/// `[user@]host[:port]`; root and 22 where it does not say them.
+impl std::str::FromStr for SshTarget {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        ssh_target(text, 22, "root").map_err(|mistake| format!("{}: {}", mistake.message, mistake.right))
+    }
+}
+
 fn host_and_port(text: &str) -> Read<(&str, Option<u16>)> {
     let refused =
         || wrong(format!("`{}` is no host", brief(text)), "\"host\", \"host:port\" or \"[v6]:port\"");

@@ -93,6 +93,11 @@ impl Authority {
         })
     }
 
+    /// Whether this key is that of a CA's certificate, both PEM.
+    pub fn belong(certificate: &str, key: &Secret) -> bool {
+        Self::open("a CA", certificate, key).is_ok()
+    }
+
     /// Its one certificate, PEM.
     pub fn certificate(&self) -> &str {
         &self.certificate

@@ -10,6 +10,7 @@ mod counts;
 pub mod node;
 
 use crate::kubeadm::{self, Cgroups};
+use crate::programs::with_etcd_programs;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use counts::Counts;
@@ -34,7 +35,7 @@ pub struct Programs {
     pub etcdutl: String,
     pub kubeadm: String,
     pub kubectl: String,
-    /// Empty on a node: it lies in the image of the one that runs there.
+    /// Empty on a node, where the others are names: it lies in the image of the one that runs there.
     pub kube_apiserver: String,
 }
 
@@ -117,7 +118,7 @@ fn boot(programs: &Programs, snapshot: &str, space: &str, purpose: Purpose<'_>) 
         Purpose::Export => ("export", String::new()),
         Purpose::ProveAndExport => ("both", String::new()),
     };
-    Script::new(include_str!("drill/outside.sh"))
+    with_etcd_programs(include_str!("drill/outside.sh"))
         .set("DB", snapshot)
         .set("SPACE", space)
         .set("ETCD", &programs.etcd)
@@ -142,7 +143,7 @@ fn at_loopback(kubeconfig: &str) -> String {
     let line = |line: &str| {
         let indent = &line[..line.len() - line.trim_start().len()];
         match line.trim_start().starts_with("server: ") {
-            true => format!("{indent}server: https://127.0.0.1:6443\n"),
+            true => format!("{indent}server: https://127.0.0.1:6443\n{indent}tls-server-name: kubernetes\n"),
             false => format!("{line}\n"),
         }
     };

@@ -1,10 +1,12 @@
 //! A cluster and what stands of it, to a plan.
 //!
-//! [`ask`] holds the questions to nodes, [`standing()`] judges the answers, [`up()`] makes the plan. Nothing here
+//! [`ask`] holds the questions to nodes, [`standing()`] judges the answers, [`up()`] makes the plan; [`adopt`] says a
+//! cluster that somebody else made as an inventory. Nothing here
 //! does IO: answers, certificates, digests and file contents come in with the [`Context`], and a
 //! [`step::Plan`] without any choice left goes out.
 
 pub mod access;
+pub mod adopt;
 pub mod ask;
 pub mod capture;
 pub mod drill;
@@ -15,6 +17,7 @@ pub mod kubeadm;
 mod parts;
 pub mod patches;
 mod payload;
+mod programs;
 mod rebuild;
 mod render;
 mod running;
@@ -31,7 +34,7 @@ use step::HostId;
 pub use fence::{Fencing, fence};
 pub use parts::etcd::QUORUM;
 pub use parts::preflight::{Problem, problems};
-pub use parts::snapshots::Snapshots;
+pub use parts::snapshots::{Snapshots, schedule};
 pub use payload::{Image, Payload, Program};
 pub use rebuild::{Aside, CLEARED, MadeAnew, Objects, Rebuild, Volume, fence_before};
 pub use render::{TemplateError, template};

@@ -6,6 +6,7 @@
 //! every call, and APIs that nobody serves, are set aside before that, with the way back in an annotation.
 
 mod aside;
+mod cni;
 mod objects;
 mod taken;
 
@@ -36,6 +37,8 @@ pub struct Rebuild {
     pub bump: u64,
     /// Nodes of the snapshot that are proven to be no more: their objects go, and the pods that were bound to them.
     pub gone: Vec<String>,
+    /// What the pod network keeps of them: kind and name.
+    pub kept: Vec<(String, String)>,
     /// Nodes whose kubelet lives: it has reported before anything is decided on.
     pub living: Vec<String>,
     /// Workers whose kubelet lives and that the snapshot does not know: they register again.
@@ -106,6 +109,7 @@ pub fn clear(rebuild: &Rebuild, first: bool) -> Step {
     let run = set(run)
         .set("PATIENCE", if first { "0" } else { "20" })
         .set("GONE", &rebuild.gone.join(" "))
+        .set("KEPT", &rebuild.kept.iter().map(|(kind, name)| format!("{kind}\t{name}\n")).collect::<String>())
         .set("LIVING", &rebuild.living.join(" "))
         .set("ASIDE", &aside)
         .set("ROOTS", rebuild.made_anew.roots());

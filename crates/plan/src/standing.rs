@@ -11,6 +11,9 @@ use step::HostId;
 pub struct Known {
     /// The cluster's uid, the mark on its nodes.
     pub uid: String,
+    /// `sha256:` and the hash of its CA's public key: a node without a mark that has it is one of a cluster that was
+    /// adopted.
+    pub ca: String,
     /// Whether its etcd ever had a quorum.
     pub born: bool,
 }
@@ -91,6 +94,7 @@ fn strangers(known: Option<&Known>, answers: &BTreeMap<HostId, Answer>) -> Vec<(
             (Some(mark), _) => {
                 found.push((host.clone(), format!("/var/lib/rekindle/cluster names another cluster, {mark}")))
             }
+            (None, Some(known)) if answer.today.ca.as_ref() == Some(&known.ca) => {}
             (None, _) => found.extend(answer.today.traces.iter().map(|trace| (host.clone(), trace.clone()))),
         }
     }
@@ -108,9 +112,38 @@ mod tests {
                            [archive]\nto = [\"./archive\"]\n";
 
     #[test]
+    fn a_node_without_a_mark_is_ours_by_its_ca_alone() {
+        let cluster = inventory::parse("prod.toml", CLUSTER).unwrap().cluster;
+        let known = Known { uid: "c0ffee".into(), ca: "sha256:ab".into(), born: true };
+        let stands = |mark: Option<&str>, ca: Option<&str>, known: Option<&Known>| {
+            let mut answer = Answer::default();
+            answer.today.cluster = mark.map(str::to_owned);
+            answer.today.ca = ca.map(str::to_owned);
+            answer.today.traces = vec!["/etc/kubernetes/admin.conf".into()];
+            answer.today.members = Some(Vec::new());
+            standing(&cluster, known, &[(HostId::new("cp1"), answer)].into())
+        };
+        let cases = [
+            (None, Some("sha256:ab"), Some(&known), true),
+            (None, Some("sha256:cd"), Some(&known), false),
+            (None, None, Some(&known), false),
+            // Nobody's, where no archive knows it.
+            (None, Some("sha256:ab"), None, false),
+            // A mark says more than a CA, which several clusters may share.
+            (Some("bad"), Some("sha256:ab"), Some(&known), false),
+            (Some("c0ffee"), None, Some(&known), true),
+        ];
+        for (mark, ca, known, ours) in cases {
+            let standing = stands(mark, ca, known);
+            assert_eq!(matches!(standing, Standing::Ours { .. }), ours, "{mark:?} {ca:?}: {standing:?}");
+            assert_eq!(matches!(standing, Standing::Stranger(_)), !ours, "{mark:?} {ca:?}: {standing:?}");
+        }
+    }
+
+    #[test]
     fn one_node_that_was_stopped_makes_the_cluster_a_fenced_one() {
         let cluster = inventory::parse("prod.toml", CLUSTER).unwrap().cluster;
-        let known = Known { uid: "c0ffee".into(), born: true };
+        let known = Known { uid: "c0ffee".into(), ca: "sha256:ab".into(), born: true };
         let ours = || {
             let mut answer = Answer::default();
             answer.today.cluster = Some("c0ffee".into());

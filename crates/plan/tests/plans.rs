@@ -79,6 +79,7 @@ fn rebuilt_with(hold: bool, made_anew: MadeAnew) -> Plan {
         snapshot: (Digest::of(b"snapshot"), 8),
         bump: 1_000_000_000,
         gone: vec!["cp9".into()],
+        kept: vec![("ciliumnodes.cilium.io".into(), "cp9".into())],
         living: vec!["w1".into()],
         unknown: vec!["w1".into()],
         aside: Vec::new(),
@@ -171,6 +172,32 @@ fn texts(plan: &Plan, host: &str) -> String {
     text
 }
 
+fn timers(program: Option<(Digest, u64)>) -> Snapshots {
+    Snapshots {
+        program,
+        every: std::time::Duration::from_secs(600),
+        settings: ["cp1", "cp2", "cp3"].map(|node| (node.to_owned(), "{}".to_owned())).into(),
+        files: BTreeMap::new(),
+        folders: Vec::new(),
+    }
+}
+
+/// Of a cluster that was adopted nothing else is touched, and etcdctl is where its etcd's image has it.
+#[test]
+fn a_schedule_is_the_timers_and_nothing_else() {
+    let cluster = cluster("stacked-3.toml");
+    let now = time::OffsetDateTime::from_unix_timestamp(1_795_000_000).unwrap();
+    let bundle = pki::Bundle::mint(&cluster, None, now, &mut SystemEntropy).unwrap();
+    let nodes: Vec<_> = cluster.control_planes().take(2).collect();
+    let snapshots = timers(Some((Digest::of(b"rekindle"), 8)));
+    let plan = plan::schedule(&cluster, &bundle, &snapshots, &nodes, Cgroups::default()).unwrap();
+    let mut text = outline(&plan);
+    let capture = texts(&plan, "cp1");
+    let capture = capture.lines().filter(|line| line.starts_with("ExecStart=") && line.contains("capture"));
+    capture.for_each(|line| writeln!(text, "{line}").unwrap());
+    insta::assert_snapshot!(text);
+}
+
 #[test]
 fn timers_are_laid_taken_away_or_left_as_they_are() {
     let of_timers = |snapshots: Option<&Snapshots>| {
@@ -178,13 +205,7 @@ fn timers_are_laid_taken_away_or_left_as_they_are() {
         let named = |line: &&str| line.contains("rekindle-snapshot.timer") || line.contains("by the clock");
         text.lines().filter(named).map(|line| line.trim().to_owned()).collect::<Vec<_>>()
     };
-    let with = |program| Snapshots {
-        program,
-        every: std::time::Duration::from_secs(600),
-        settings: ["cp1", "cp2", "cp3"].map(|node| (node.to_owned(), "{}".to_owned())).into(),
-        files: BTreeMap::new(),
-        folders: Vec::new(),
-    };
+    let with = timers;
     let count = |lines: &[String], what: &str| lines.iter().filter(|line| line.contains(what)).count();
     let laid = of_timers(Some(&with(Some((Digest::of(b"rekindle"), 8)))));
     assert_eq!((count(&laid, "start rekindle-snapshot.timer"), count(&laid, "no snapshots")), (3, 0));
@@ -300,6 +321,8 @@ fn scripts_are_posix_and_clean() {
         "capture".into(),
         plan::capture::capture("10.0.0.11".parse().unwrap(), plan::capture::Origin::Disk, None),
     ));
+    scripts.push(("adopt cluster".into(), plan::adopt::ask_cluster().script));
+    scripts.push(("adopt node".into(), plan::adopt::ask_node(plan::adopt::FILES).script));
     scripts.push(("last".into(), plan::capture::last().script));
     scripts.push(("taken".into(), plan::capture::taken(1_700_000_000)));
     // One holds the other as a value, which the linter takes for a mistake.

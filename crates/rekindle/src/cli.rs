@@ -1,16 +1,18 @@
 //! The words of the command line.
 
+mod adopt;
 mod archive;
-mod renewal;
+mod rebuild;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+pub use adopt::Adopt;
 pub use archive::{
     ArchiveCommand, At, Distrust, Drill, Fence, Generation, KitArgs, NodeCommand, Opening, PolicyCommand,
     PolicyFor, Reading, RecipientsCommand, Snapshot,
 };
-pub use renewal::{NewKey, Renewal};
+pub use rebuild::{NewKey, Rebuild, Renewal};
 
 /// Highly available Kubernetes control planes with kubeadm over SSH, and the same cluster again from an archive.
 #[derive(Debug, Parser)]
@@ -83,6 +85,13 @@ pub enum Command {
     /// Show what `up` would change: the diff of every file, and the restarts in their order. Changes nothing.
     #[command(after_help = "Example:\n  rekindle plan -i prod.toml --exit-code || echo there are changes")]
     Plan(Plan),
+    /// Give a kubeadm cluster that somebody else made the same safety: an inventory, a sealed archive, a drilled
+    /// generation. Changes nothing of it.
+    #[command(after_help = "Examples:
+  sudo rekindle adopt --ssh ops@10.0.0.11 -o prod.toml --accept-new
+  rekindle adopt --ssh ops@10.0.0.11 -o prod.toml --to s3://backups/prod
+  rekindle adopt --schedule -i prod.toml          the snapshots' timer on its control planes, and nothing else")]
+    Adopt(Adopt),
     /// Ask the cluster how it is.
     #[command(after_help = "Examples:
   rekindle status -i prod.toml
@@ -209,46 +218,6 @@ pub struct Up {
     /// Change a cluster that stands without sealing its etcd before.
     #[arg(long)]
     pub without_snapshot: bool,
-}
-
-/// `rebuild`.
-#[derive(Clone, Debug, Args)]
-pub struct Rebuild {
-    /// The cluster.
-    #[command(flatten)]
-    pub cluster: Cluster,
-    /// The generation; default: the newest that counts.
-    pub generation: Option<String>,
-    /// Whose generations are left out.
-    #[command(flatten)]
-    pub distrust: Distrust,
-    /// REBUILD-NAME with the cluster's name; asked for on a terminal.
-    #[arg(long, value_name = "REBUILD-NAME")]
-    pub yes: Option<String>,
-    /// The cluster's name: its old control planes are gone, whatever still answers at their addresses. Agrees, too.
-    #[arg(long, value_name = "NAME")]
-    pub old_cluster_is_gone: Option<String>,
-    /// A node of the old cluster that is switched off for good: its pods are not waited for; may be given more than once.
-    #[arg(long, value_name = "NODE")]
-    pub fenced: Vec<String>,
-    /// Do without a destination that is lost for good, called as `archive list` does; may be given more than once.
-    #[arg(long, value_name = "DEST")]
-    pub without: Vec<String>,
-    /// Claim over somebody else's claim of an epoch in which no cluster was born.
-    #[arg(long)]
-    pub take_over: bool,
-    /// Keys that were taken.
-    #[command(flatten)]
-    pub renewal: Renewal,
-    /// Stop when etcd and the apiservers are there; nothing acts on what came back yet.
-    #[arg(long)]
-    pub hold: bool,
-    /// Go on where `--hold` stopped.
-    #[arg(long, conflicts_with = "hold")]
-    pub release: bool,
-    /// A folder on a disk with room for 1.5 times the snapshot.
-    #[arg(long, value_name = "FOLDER")]
-    pub scratch: Option<PathBuf>,
 }
 
 /// `plan`.

@@ -58,6 +58,7 @@ async fn run(cli: &Cli, environment: &Environment, report: &Reporter) -> Result<
         Command::Up(args) => commands::up::run(args, environment, report).await?,
         Command::Rebuild(args) => commands::rebuild::run(args, environment, report).await?,
         Command::Plan(args) => commands::plan::run(args, environment, report).await?,
+        Command::Adopt(args) => commands::adopt::run(args, environment, report).await?,
         Command::Status(args) => commands::status::run(args, environment, report).await?,
         Command::Snapshot(args) => commands::snapshot::run(args, environment, report).await?,
         Command::Kubeconfig(args) => commands::kubeconfig::run(args, environment, report)?,

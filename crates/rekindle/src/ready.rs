@@ -210,7 +210,7 @@ impl Ready {
             bundle: &self.bundle,
             loaded: &self.session.loaded,
             local: &self.local,
-            payload: &self.payload,
+            payload: Some(&self.payload),
             host_keys: &self.host_keys,
             cgroups: Cgroups::of(self.session.cluster(), &self.session.answers),
             born: self.is_born(),

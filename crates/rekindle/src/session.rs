@@ -12,6 +12,7 @@ use inventory::{Cluster, SshTarget};
 use plan::Answers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use step::{HostId, Secret};
 use time::OffsetDateTime;
@@ -73,12 +74,7 @@ impl Session {
         let remembered = vault.open()?;
         let events = report.listen(journal(&loaded, environment));
         let pinned = remembered.as_ref().map(|remembered| &remembered.host_keys);
-        let key = |name: &str| pinned.and_then(|pinned| pinned.get(name).cloned());
-        let nodes = loaded.cluster().nodes.iter();
-        let machines: Vec<Machine> = nodes
-            .map(|node| Machine { id: HostId::new(&node.name), ssh: node.ssh.clone(), key: key(&node.name) })
-            .collect();
-        let (hosts, failed) = connect(&loaded, &machines, None, args, environment, &events).await?;
+        let (hosts, failed) = connect(&loaded, pinned, args, environment, &events).await?;
         let mut absent = BTreeMap::new();
         for (host, error) in failed {
             let hint = hint(&error, &host, pinned.is_some());
@@ -177,7 +173,16 @@ fn journal(loaded: &Loaded, environment: &Environment) -> Option<engine::Journal
     engine::Journal::open(&folder.join(format!("{}.jsonl", loaded.cluster().name)), now(), now).ok()
 }
 
-fn address(target: &SshTarget, bastion: Option<&SshTarget>) -> SshAddress {
+/// As `known_hosts` has it.
+pub fn pattern(target: &SshTarget) -> String {
+    match target.port {
+        22 => target.host.clone(),
+        port => format!("[{}]:{port}", target.host),
+    }
+}
+
+/// Where a host is, and by way of which other one.
+pub fn address(target: &SshTarget, bastion: Option<&SshTarget>) -> SshAddress {
     let address = SshAddress::new(&target.host, target.port, &target.user);
     match bastion {
         Some(bastion) => address.via(SshAddress::new(&bastion.host, bastion.port, &bastion.user)),
@@ -185,38 +190,65 @@ fn address(target: &SshTarget, bastion: Option<&SshTarget>) -> SshAddress {
     }
 }
 
-/// A machine to connect to.
-pub struct Machine {
-    /// What it is called.
-    pub id: HostId,
-    /// The way to it.
-    pub ssh: SshTarget,
-    /// Its host key, where the archive knows it.
-    pub key: Option<String>,
-}
-
-/// Connects to machines with the inventory's way to log in, `within` less than the usual patience.
-pub async fn connect(
+async fn connect(
     loaded: &Loaded,
-    machines: &[Machine],
-    within: Option<Duration>,
+    pinned: Option<&BTreeMap<String, String>>,
     args: &cli::Cluster,
     environment: &Environment,
     events: &Events,
 ) -> Result<(Hosts, Vec<(HostId, engine::ConnectError)>), Failure> {
-    let ssh = &loaded.cluster().ssh;
+    let cluster = loaded.cluster();
+    let ssh = &cluster.ssh;
     let bastion = ssh.bastion.as_ref();
-    let targets: Vec<Target> = machines
+    let targets: Vec<Target> = cluster
+        .nodes
         .iter()
-        .map(|machine| Target::ssh(machine.id.clone(), address(&machine.ssh, bastion)))
+        .map(|node| Target::ssh(HostId::new(&node.name), address(&node.ssh, bastion)))
         .collect();
-    let files = |paths: &[std::path::PathBuf], usual: &[&str]| -> Vec<std::path::PathBuf> {
+    let pins = pinned
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, key)| cluster.node(name).map(|node| (pattern(&node.ssh), key.clone())));
+    let way = Way {
+        ssh,
+        folder: &loaded.folder,
+        accept_new: args.accept_new,
+        sudo_password_file: args.sudo_password_file.as_deref(),
+        within: SshOptions::default().connect_within,
+    };
+    reach(targets, &way, pins.collect(), environment, events).await
+}
+
+/// How hosts are reached.
+pub struct Way<'a> {
+    /// Keys, known hosts, a bastion.
+    pub ssh: &'a inventory::Ssh,
+    /// Relative paths start here.
+    pub folder: &'a Path,
+    /// As on the command line.
+    pub accept_new: bool,
+    /// As on the command line.
+    pub sudo_password_file: Option<&'a Path>,
+    /// From the first packet to the accepted login.
+    pub within: Duration,
+}
+
+/// Connects to hosts; those of an inventory or, before there is one, those that somebody named.
+pub async fn reach(
+    targets: Vec<Target>,
+    way: &Way<'_>,
+    pinned: Vec<(String, String)>,
+    environment: &Environment,
+    events: &Events,
+) -> Result<(Hosts, Vec<(HostId, ConnectError)>), Failure> {
+    let Way { ssh, folder, .. } = way;
+    let files = |paths: &[PathBuf], usual: &[&str]| -> Vec<PathBuf> {
         if paths.is_empty() {
             return usual.iter().map(|name| environment.home.join(".ssh").join(name)).collect();
         }
-        paths.iter().map(|path| environment.path(&loaded.folder, path)).collect()
+        paths.iter().map(|path| environment.path(folder, path)).collect()
     };
-    let sudo_password = match &args.sudo_password_file {
+    let sudo_password = match way.sudo_password_file {
         None => None,
         Some(path) => {
             let text = std::fs::read(path)
@@ -224,21 +256,15 @@ pub async fn connect(
             Some(Secret::new(text.strip_suffix(b"\n").unwrap_or(&text)))
         }
     };
-    let pattern = |target: &SshTarget| match target.port {
-        22 => target.host.clone(),
-        port => format!("[{}]:{port}", target.host),
-    };
-    let pins = machines.iter().filter_map(|machine| Some((pattern(&machine.ssh), machine.key.clone()?)));
-    let usual = SshOptions::default();
     let options = SshOptions {
         identities: files(&ssh.identity, &["id_ed25519", "id_ecdsa", "id_rsa"]),
         agent: environment.ssh_agent.clone(),
         known_hosts: files(&ssh.known_hosts, &["known_hosts"]),
-        pinned: pins.collect(),
-        accept_new: args.accept_new,
+        pinned,
+        accept_new: way.accept_new,
         sudo_password,
-        connect_within: within.unwrap_or(usual.connect_within),
-        ..usual
+        connect_within: way.within,
+        ..SshOptions::default()
     };
     let (hosts, failed) =
         Hosts::connect(targets, Options { ssh: options, ..Options::default() }, events).await;

@@ -80,7 +80,8 @@ pub struct Recipients {
 impl Remembered {
     /// What the plan's standing needs to know.
     pub fn known(&self) -> plan::Known {
-        plan::Known { uid: self.bundle.uid().to_owned(), born: self.opened.holding.born }
+        let ca = self.bundle.authority(pki::Ca::Cluster).public_key_hash().to_owned();
+        plan::Known { uid: self.bundle.uid().to_owned(), ca, born: self.opened.holding.born }
     }
 
     /// Its identity set: what anybody may know of it.
@@ -148,6 +149,12 @@ impl Vault {
             return Ok(None);
         }
         remembered(self.open_newest()?).map(Some)
+    }
+
+    /// Whether nothing was ever sealed there.
+    pub fn is_empty(&self) -> Result<bool, Failure> {
+        let state = self.archive.state(&self.trust).map_err(|error| failure(&error))?;
+        Ok(matches!(state, Standing::Empty))
     }
 
     /// Who will be able to open the archive. Those that the inventory names, else those of

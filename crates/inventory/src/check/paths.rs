@@ -105,6 +105,11 @@ pub fn is_laid(path: &str) -> bool {
         || ["/etc/kubernetes/pki", "/var/lib/etcd"].contains(&path.trim_end_matches('/'))
 }
 
+/// Whether `kubeadm.files` can name this path of the control planes.
+pub fn can_be_laid(path: &str) -> bool {
+    node_path(path).is_ok()
+}
+
 /// A path that a file of the user's can lie at. Its directory is mounted into the components.
 fn node_path(text: &str) -> Result<(), Mistake> {
     let refused = |message: String, right: &str| Err(Mistake::new(None, message, right));

@@ -22,6 +22,8 @@ pub struct Health {
     pub nodes: BTreeMap<String, NodeHealth>,
     /// CoreDNS's replicas, ready of wanted.
     pub coredns: String,
+    /// Webhooks and APIs that a rebuild set aside: kind, name, and the services that they wait for.
+    pub aside: Vec<String>,
     /// `ok` when the cluster's DNS service answered a question, else why not.
     pub dns: String,
 }
@@ -75,6 +77,9 @@ impl Health {
                 Some(_) => {}
             }
         }
+        let aside =
+            |one: &String| format!("a rebuild set aside {one}: `rekindle up` puts it back when that answers");
+        found.extend(self.aside.iter().map(aside));
         if self.dns != "ok" {
             found.push(format!("DNS: {}", self.dns));
         }
@@ -95,7 +100,8 @@ pub fn health(cluster: &Cluster) -> Ask<Health> {
         .control_planes()
         .map(|node| format!("{} https://{}", node.name, host_port(&node.address.to_string(), 6443)))
         .collect();
-    let script = dns(cluster, include_str!("health.sh")).set("SERVERS", &servers.join("\n"));
+    let script = dns(cluster, concat!(include_str!("../programs.sh"), include_str!("health.sh")))
+        .set("SERVERS", &servers.join("\n"));
     Ask { script, parse }
 }
 
@@ -120,6 +126,9 @@ fn parse(output: &Output) -> Result<Health, Unreadable> {
                     address: (*address).into(),
                 };
                 health.nodes.insert((*name).into(), node);
+            }
+            ("aside", [kind, name, services @ ..]) => {
+                health.aside.push(format!("{kind} {name} until {}", services.join(", ")))
             }
             ("coredns", _) => health.coredns = value.into(),
             ("dns", _) => health.dns = value.into(),

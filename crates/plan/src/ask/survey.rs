@@ -1,8 +1,9 @@
 //! The survey: one question a node, whose answer holds its facts (which cannot change) and what stands on
 //! it today.
 
+use crate::programs::with_etcd_programs;
 use std::collections::{BTreeMap, BTreeSet};
-use step::{Ask, Output, Script, Unreadable};
+use step::{Ask, Output, Unreadable};
 
 /// What a node answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,6 +58,8 @@ pub struct Today {
     pub cluster: Option<String>,
     /// The epoch that this node was made in.
     pub epoch: Option<u64>,
+    /// Where there is no mark: `sha256:` and the hash of the cluster CA's public key, as it lies there.
+    pub ca: Option<String>,
     /// By which epoch this node was stopped, in words.
     pub fenced: Option<String>,
     /// Whether an etcd member's log is there: a member that was started on an empty disk leaves all but that.
@@ -86,7 +89,7 @@ pub struct Member {
 
 /// The survey's question.
 pub fn survey() -> Ask<Answer> {
-    Ask { script: Script::new(include_str!("survey.sh")), parse }
+    Ask { script: with_etcd_programs(include_str!("survey.sh")), parse }
 }
 
 fn parse(output: &Output) -> Result<Answer, Unreadable> {
@@ -128,6 +131,7 @@ fn read(answer: &mut Answer, key: &str, value: &str) -> Result<(), Unreadable> {
         }
         "cluster" => today.cluster = Some(value.into()),
         "epoch" => today.epoch = Some(number(key, value)?),
+        "ca" => today.ca = Some(value.into()),
         "fenced" => today.fenced = Some(value.into()),
         "member" => today.members.get_or_insert_default().push(member(value)?),
         "apiserver" => today.api_ready = value == "ready",
@@ -172,7 +176,7 @@ mod tests {
         let text = "os debian\nos-version 12\nuser 0\narch x86_64\nhostname box\nmachine-id ab\ninit systemd\n\
                     cgroup 1\ntime 1795000000\nmemory 2048\nswap 0\ncpus 2\ndisk 99\nhas curl\n\
                     trace /var/lib/etcd/member/wal/0000000000000000-0000000000000000.wal\nlistens 6443\n\
-                    fenced epoch 2, claimed by ada on laptop at 2026-11-24T12:00:00Z\ncluster c0ffee\nepoch 2\n\
+                    fenced epoch 2, claimed by ada on laptop at 2026-11-24T12:00:00Z\ncluster c0ffee\nepoch 2\nca sha256:ab\n\
                     member 8e9e05c52164694d, started, cp1, https://10.0.0.1:2380, https://10.0.0.1:2379, false\n\
                     member 9e9e05c52164694d, unstarted, , https://10.0.0.2:2380, , true\n\
                     apiserver ready\napi-version v1.36.3\nnode cp1 v1.36.3\nnode w1 \n";

@@ -38,13 +38,22 @@ for trace in /etc/kubernetes/manifests/*.yaml /etc/kubernetes/*.conf /var/lib/ku
 done
 ss -Hltn 2>/dev/null | while read -r _ _ _ at _; do say listens "${at##*:}"; done
 why=$(head -n 1 /var/lib/rekindle/fenced/why 2>/dev/null) && say fenced "$why"
-mark=$(cat /var/lib/rekindle/cluster 2>/dev/null) || exit 0
-say cluster "$mark"
-epoch=$(cat /var/lib/rekindle/epoch 2>/dev/null) && say epoch "$epoch"
+if mark=$(cat /var/lib/rekindle/cluster 2>/dev/null); then
+	say cluster "$mark"
+	epoch=$(cat /var/lib/rekindle/epoch 2>/dev/null) && say epoch "$epoch"
+else
+	# A cluster that was adopted has no mark: it is known by its CA.
+	[ -r /etc/kubernetes/pki/ca.crt ] || exit 0
+	ca=$(openssl x509 -in /etc/kubernetes/pki/ca.crt -noout -pubkey 2>/dev/null | openssl pkey -pubin -outform DER 2>/dev/null | sha256sum)
+	say ca "sha256:${ca%% *}"
+	# kubectl's cache is not to stay there.
+	export HOME=/proc
+fi
 
 # On a node of ours: ask etcd and the API, each through this node's own door.
 tls=/etc/kubernetes/pki/etcd
 if [ -d /var/lib/etcd/member/wal ] && [ -r $tls/healthcheck-client.key ]; then
+	etcd_programs
 	etcdctl --endpoints=https://127.0.0.1:2379 --dial-timeout=2s --command-timeout=3s --cacert=$tls/ca.crt \
 		--cert=$tls/healthcheck-client.crt --key=$tls/healthcheck-client.key member list 2>/dev/null |
 		while IFS= read -r line; do say member "$line"; done

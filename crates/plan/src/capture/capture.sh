@@ -17,9 +17,19 @@ scratch() { etcdctl --endpoints=unix://client:1 --dial-timeout=1s --command-time
 # One line a member: endpoint, hash, compact revision.
 hashes() { tr -d ' \n' | sed 's/{"Endpoint":/\n/g' | sed -n 's/^"\([^"]*\)".*"hash":\([0-9]*\),"compact_revision":\(-\{0,1\}[0-9]*\).*/\1 \2 \3/p'; }
 
+# A node that was adopted and has no timer keeps nothing of ours, and no cache of kubectl's.
+leave() {
+	if [ ! -e /var/lib/rekindle/cluster ] && [ ! -e /etc/rekindle/archive ]; then
+		rm -f /var/lib/rekindle/snapshot.lock
+		rmdir /var/lib/rekindle 2>/dev/null || :
+	fi
+}
+[ -e /var/lib/rekindle/cluster ] || export HOME=/proc
+
 # What lives on this node comes first.
 renice -n 19 -p $$ >/dev/null 2>&1 || :
 ionice -c 3 -p $$ 2>/dev/null || :
+etcd_programs
 mkdir -p /var/lib/rekindle
 exec 9>/var/lib/rekindle/snapshot.lock
 flock -w 120 9 || refuse "another snapshot is being taken on this node, for two minutes now"
@@ -32,7 +42,7 @@ mkdir "$work"
 cd "$work" || exit 1
 etcd=
 trap 'exit 143' HUP INT TERM
-trap '[ -z "$etcd" ] || kill -9 "$etcd" 2>/dev/null || :; cd /; rm -rf "$work"' EXIT
+trap '[ -z "$etcd" ] || kill -9 "$etcd" 2>/dev/null || :; cd /; rm -rf "$work"; leave' EXIT
 
 field() { printf '%s\n' "$own" | sed -n "s/^\"$1\" : //p" | tail -n 1; }
 # Room for what follows, and for the log of an etcd that is booted (64 MB at once).

@@ -3,6 +3,7 @@
 
 use crate::kubeadm::host_port;
 use crate::parts::etcd::CTL;
+use crate::programs::with_etcd_programs;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::collections::BTreeMap;
@@ -60,7 +61,7 @@ pub enum Origin {
 /// its standard error is for [`Captured::read`]. With `keep`, the snapshot stays on the node under that path.
 pub fn capture(address: IpAddr, origin: Origin, keep: Option<&str>) -> Script {
     let client = host_port(&address.to_string(), 2379);
-    Script::new(format!("set -eu\n{}", include_str!("capture.sh")))
+    with_etcd_programs(concat!("set -eu\n", include_str!("capture.sh")))
         .set("CLIENT", &client)
         .set(
             "FROM",
@@ -72,28 +73,36 @@ pub fn capture(address: IpAddr, origin: Origin, keep: Option<&str>) -> Script {
         .set("KEEP", keep.unwrap_or_default())
 }
 
+/// etcdctl against the node's own member.
+fn ctl(words: String) -> Script {
+    with_etcd_programs(&format!("etcd_programs\n{CTL}ctl {words}"))
+}
+
 /// When a control plane last took a snapshot: seconds since 1970 by its clock, 0 where none did. The key lies in
 /// etcd beside the API's own.
 pub fn last() -> Ask<i64> {
-    Ask { script: Script::new(format!("{CTL}ctl get {LAST} --print-value-only")), parse: seconds }
+    Ask { script: ctl(format!("get {LAST} --print-value-only")), parse: seconds }
 }
 
 /// Says that a snapshot was taken at `now`.
 pub fn taken(now: i64) -> Script {
-    Script::new(format!("{CTL}ctl put {LAST} \"$NOW\"")).set("NOW", &now.to_string())
+    ctl(format!("put {LAST} \"$NOW\"")).set("NOW", &now.to_string())
 }
 
 /// When a control plane last booted a snapshot by its own Kubernetes, likewise.
 pub fn booted() -> Ask<i64> {
-    Ask { script: Script::new(format!("{CTL}ctl get {BOOTED} --print-value-only")), parse: seconds }
+    Ask { script: ctl(format!("get {BOOTED} --print-value-only")), parse: seconds }
 }
 
 /// Says that a snapshot was booted at `now`.
 pub fn has_booted(now: i64) -> Script {
-    Script::new(format!("{CTL}ctl put {BOOTED} \"$NOW\"")).set("NOW", &now.to_string())
+    ctl(format!("put {BOOTED} \"$NOW\"")).set("NOW", &now.to_string())
 }
 
 fn seconds(output: &Output) -> Result<i64, Unreadable> {
+    if output.status != 0 {
+        return Err(Unreadable(output.stderr.trim().to_owned()));
+    }
     let text = output.stdout.trim();
     if text.is_empty() { Ok(0) } else { text.parse().map_err(|_| Unreadable(text.to_owned())) }
 }

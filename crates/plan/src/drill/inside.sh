@@ -161,13 +161,14 @@ conf=/etc/kubernetes/super-admin.conf
 sed -n 's/^ *client-certificate-data: //p' "$root$conf" | base64 -d >"$root/client.crt"
 (umask 077 && sed -n 's/^ *client-key-data: //p' "$root$conf" | base64 -d >"$root/client.key")
 ask() { HOME=/tmp inside /kubectl --kubeconfig="$conf" --request-timeout=60s "$@"; }
+# A certificate of kubeadm's own names no loopback address; every one names `kubernetes`.
 # fetch: the answers of the addresses in $SCRATCH/pages (`NUMBER ADDRESS` a line), as $SCRATCH/lists/NUMBER.
 fetch() {
 	if [ -n "$curl" ]; then
 		while read -r number address; do
 			printf 'next\ncacert = "%s"\ncert = "%s"\nkey = "%s"\nsilent\nmax-time = 120\n' \
 				"$root/etc/kubernetes/pki/ca.crt" "$root/client.crt" "$root/client.key"
-			printf 'url = "https://127.0.0.1:6443%s"\noutput = "%s"\n' "$address" "$SCRATCH/lists/$number"
+			printf 'noproxy = "*"\nresolve = "kubernetes:6443:127.0.0.1"\nurl = "https://kubernetes:6443%s"\noutput = "%s"\n' "$address" "$SCRATCH/lists/$number"
 		done <"$1" | sed 1d >"$SCRATCH/curl"
 		curl --parallel --parallel-max 4 --parallel-immediate -K "$SCRATCH/curl" 2>"$SCRATCH/curl.log"
 	else
@@ -179,7 +180,7 @@ fetch() {
 }
 says() {
 	if [ -n "$curl" ]; then
-		"$curl" -sf -m 5 -o /dev/null --cacert "$root/etc/kubernetes/pki/ca.crt" "https://127.0.0.1:6443$1"
+		"$curl" -sf -m 5 -o /dev/null --noproxy '*' --resolve kubernetes:6443:127.0.0.1 --cacert "$root/etc/kubernetes/pki/ca.crt" "https://kubernetes:6443$1"
 	else
 		ask get --raw "$1" >/dev/null 2>&1
 	fi
@@ -265,7 +266,7 @@ if [ -n "$account" ]; then
 	(umask 077 && ask create token "${account#* }" -n "${account% *}" >"$root/token" 2>"$SCRATCH/said") || :
 	chown "$nobody" "$root/token"
 	printf '%s\n' 'apiVersion: v1' 'kind: Config' 'current-context: drill' \
-		'clusters: [{name: drill, cluster: {server: "https://127.0.0.1:6443", certificate-authority: /etc/kubernetes/pki/ca.crt}}]' \
+		'clusters: [{name: drill, cluster: {server: "https://127.0.0.1:6443", tls-server-name: kubernetes, certificate-authority: /etc/kubernetes/pki/ca.crt}}]' \
 		'users: [{name: drill, user: {tokenFile: /token}}]' \
 		'contexts: [{name: drill, context: {cluster: drill, user: drill}}]' >"$root/token.conf"
 	who=$(HOME=/tmp inside /kubectl --kubeconfig=/token.conf --request-timeout=20s auth whoami -o 'jsonpath={.status.userInfo.username}' 2>>"$SCRATCH/said") || :

@@ -32,7 +32,8 @@ pub struct OnNode<'a> {
 impl OnNode<'_> {
     /// The script, for root: its output is that of [`Purpose::ProveAndExport`]. Its input must stay open until it ends.
     pub fn script(&self) -> Script {
-        let program = |name: &str| format!("/usr/local/bin/{name}");
+        // Found where they lie.
+        let program = |name: &str| name.to_owned();
         let programs = Programs {
             etcd: program("etcd"),
             etcdctl: program("etcdctl"),
@@ -109,7 +110,7 @@ mod tests {
             // Whoever asks, asks the apiserver that is booted.
             (
                 "/etc/kubernetes/super-admin.conf",
-                "clusters:\n- cluster:\n    server: https://127.0.0.1:6443\n",
+                "clusters:\n- cluster:\n    server: https://127.0.0.1:6443\n    tls-server-name: kubernetes\n",
             ),
             ("/etc/kubernetes/pki/sa.key", "key"),
             ("/etc/rekindle/kubeadm.yaml", "kind: ClusterConfiguration"),

@@ -42,6 +42,12 @@ if [ -n "$MEMORY" ]; then
 	free=$(($(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo) / 1024))
 	[ "$free" -ge "$wanted" ] || refuse "$wanted MiB of memory are needed to boot it, and $free are free"
 	echo 1000 >/proc/self/oom_score_adj 2>/dev/null || :
+	etcd_programs
+	for program in etcd etcdctl etcdutl kubeadm kubectl; do
+		command -v $program >/dev/null || refuse "there is no $program on this node"
+	done
+	ETCD=$(command -v etcd) ETCDCTL=$(command -v etcdctl) ETCDUTL=$(command -v etcdutl)
+	KUBEADM=$(command -v kubeadm) KUBECTL=$(command -v kubectl)
 	APISERVER=$(own_apiserver)
 	[ -n "$APISERVER" ] || refuse "the program of this node's kube-apiserver is not found: no container of it, or no overlay"
 fi

@@ -89,6 +89,6 @@ fn a_kubeconfig_is_turned_to_loopback() {
     let text = "clusters:\n- cluster:\n    server: https://api.x:6443\n  name: server: y\n";
     assert_eq!(
         at_loopback(text),
-        "clusters:\n- cluster:\n    server: https://127.0.0.1:6443\n  name: server: y\n"
+        "clusters:\n- cluster:\n    server: https://127.0.0.1:6443\n    tls-server-name: kubernetes\n  name: server: y\n"
     );
 }

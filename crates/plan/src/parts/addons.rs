@@ -37,7 +37,7 @@ pub fn for_people(context: &Context) -> Vec<Step> {
             &kubeadm_settings(context),
         ),
         config_map("upload kubelet configuration", "upload-config kubelet", "kubelet-config", &kubelet),
-        cluster_info(),
+        cluster_info(context),
     ]
 }
 
@@ -53,13 +53,17 @@ fn service_address(context: &Context) -> Step {
     .hint("rekindle kubectl -- -n kube-system get pods -l k8s-app=kube-proxy -o wide")
 }
 
-fn cluster_info() -> Step {
-    let done_when = "info=$(kubectl --kubeconfig=/etc/kubernetes/admin.conf get configmap -n kube-public cluster-info -o yaml 2>/dev/null) ||\n\
-        { echo 'no cluster-info'; exit 1; }\n\
-        case $info in *\" $(base64 -w0 /etc/kubernetes/pki/ca.crt)\"*) ;; *) echo 'it names another CA'; exit 1 ;; esac";
+/// It names the endpoint and the CA, and both can be others after a rebuild.
+fn cluster_info(context: &Context) -> Step {
+    let done_when = "said=$(kubectl --kubeconfig=/etc/kubernetes/admin.conf get configmap -n kube-public cluster-info -o jsonpath='{.data.kubeconfig}' 2>/dev/null) ||\n\
+        \t{ echo 'no cluster-info'; exit 1; }\n\
+        ca=$(base64 -w 0 </etc/kubernetes/pki/ca.crt)\n\
+        for part in \"server: https://$ENDPOINT\" \"$ca\"; do\n\
+        \tprintf '%s\\n' \"$said\" | grep -qF \"$part\" || { echo 'it names another endpoint or CA'; exit 1; }\n\
+        done";
+    let done_when = Script::new(done_when).set("ENDPOINT", &kubeadm::endpoint(context.cluster));
     let run = Script::new("kubeadm init phase bootstrap-token --config \"$CONFIG\" >/dev/null");
-    Step::run("write cluster-info and bootstrap roles", Script::new(done_when), run.set("CONFIG", CONFIG))
-        .within(60)
+    Step::run("write cluster-info and bootstrap roles", done_when, run.set("CONFIG", CONFIG)).within(60)
 }
 
 fn digest(value: &Value) -> String {

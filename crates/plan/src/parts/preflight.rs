@@ -68,7 +68,8 @@ pub fn problems(cluster: &Cluster, answers: &Answers, now: i64) -> Vec<Problem> 
                 "install conntrack, curl, ethtool, iptables, nftables, openssl and socat by hand",
             );
         }
-        if today.cluster.is_none() {
+        // Where a cluster stands, it is the one that listens.
+        if today.cluster.is_none() && today.ca.is_none() {
             for port in ports(node.role).into_iter().filter(|port| today.listens.contains(port)) {
                 add(
                     format!("something listens on port {port} already"),

@@ -4,12 +4,15 @@
 //! Units of their own, so that what can read etcd's keys reaches no other network, and what reaches the archive sees
 //! ciphertext only: look, capture, upload; and fence, which stops this control plane where what look brought says so.
 
-use crate::{Context, TemplateError, secret, template};
-use inventory::Node;
+use crate::kubeadm::{self, Cgroups};
+use crate::programs::ETCD_PROGRAMS;
+use crate::{Context, TemplateError, drill, secret, template};
+use inventory::{Cluster, Node};
+use pki::Bundle;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use step::{Digest, File, Script, Step};
+use step::{Digest, File, HostId, Lane, Needs, Order, Plan, Script, Stage, Step};
 
 /// What the nodes' timers are made from; without it there are none.
 #[derive(Clone, Debug)]
@@ -29,11 +32,55 @@ pub struct Snapshots {
 /// Where the units' credentials lie.
 const FOLDER: &str = "/etc/rekindle/archive";
 
+/// How a unit finds etcdctl.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Etcdctl {
+    /// It was laid.
+    Laid,
+    /// It lies in the image of the etcd that runs, in a cluster that was adopted.
+    InTheImage,
+}
+
 /// The timer of one control plane, and all that it needs.
 pub fn steps(context: &Context, node: &Node) -> Result<Vec<Step>, TemplateError> {
-    let Some(snapshots) = context.snapshots else { return Ok(vec![none()]) };
+    match context.snapshots {
+        None => Ok(vec![none()]),
+        Some(snapshots) => timer_of(context.cluster, context.bundle, snapshots, node, Etcdctl::Laid),
+    }
+}
+
+/// The timers alone, on these control planes of a cluster that was adopted: nothing else of it is touched.
+///
+/// # Errors
+/// A template that can't be rendered.
+pub fn schedule(
+    cluster: &Cluster,
+    bundle: &Bundle,
+    snapshots: &Snapshots,
+    nodes: &[&Node],
+    cgroups: Cgroups,
+) -> Result<Plan, TemplateError> {
+    let lane = |node: &&Node| {
+        let mut steps = timer_of(cluster, bundle, snapshots, node, Etcdctl::InTheImage)?;
+        // What the daily proof boots by.
+        let config = kubeadm::config(cluster, node, cgroups);
+        steps.insert(0, Step::file(File::text(drill::node::KUBEADM, config).mode(0o600)));
+        Ok(Lane { on: HostId::new(&node.name), steps })
+    };
+    let lanes = nodes.iter().map(lane).collect::<Result<_, _>>()?;
+    let needs = Needs::default();
+    Ok(Plan { stages: vec![Stage { name: "timers".into(), order: Order::Together, needs, lanes }] })
+}
+
+fn timer_of(
+    cluster: &Cluster,
+    bundle: &Bundle,
+    snapshots: &Snapshots,
+    node: &Node,
+    etcdctl: Etcdctl,
+) -> Result<Vec<Step>, TemplateError> {
     let (Some(own), Some(settings)) =
-        (context.bundle.delegated().get(&node.name), snapshots.settings.get(&node.name))
+        (bundle.delegated().get(&node.name), snapshots.settings.get(&node.name))
     else {
         return Ok(Vec::new());
     };
@@ -46,10 +93,18 @@ pub fn steps(context: &Context, node: &Node) -> Result<Vec<Step>, TemplateError>
     for (name, text) in &snapshots.files {
         steps.push(Step::file(File::secret(format!("{FOLDER}/{name}"), secret(text))));
     }
-    let members: Vec<String> = context.cluster.etcd_nodes().map(|node| node.address.to_string()).collect();
+    let program = match etcdctl {
+        Etcdctl::Laid => "/usr/local/bin/etcdctl".to_owned(),
+        Etcdctl::InTheImage => {
+            let path = format!("{FOLDER}/programs.sh");
+            steps.push(Step::file(File::text(&path, ETCD_PROGRAMS)));
+            format!("/bin/sh -c '. {path} && etcd_programs && exec etcdctl \"$$@\"' etcdctl")
+        }
+    };
+    let members: Vec<String> = cluster.etcd_nodes().map(|node| node.address.to_string()).collect();
     let seconds = snapshots.every.as_secs();
     // Members that begin at the same moment wait for one lock.
-    let values = json!({"files": files, "members": members, "seconds": seconds, "spread": (seconds / 20).clamp(1, 10), "folders": snapshots.folders.iter().map(|folder| quoted(folder)).collect::<Vec<_>>()});
+    let values = json!({"files": files, "members": members, "etcdctl": program, "seconds": seconds, "spread": (seconds / 20).clamp(1, 10), "folders": snapshots.folders.iter().map(|folder| quoted(folder)).collect::<Vec<_>>()});
     for unit in UNITS {
         let text = template(unit, values.clone())?;
         steps.push(Step::file(File::text(format!("/etc/systemd/system/{unit}"), text)));

@@ -1,6 +1,7 @@
 # What the snapshot says of machines that are no more, before anything acts on it. Every call can be made twice.
 # Set: MARK, PATIENCE (seconds that it is left to another control plane), GONE and LIVING (nodes), ASIDE (a line each:
-# KIND, NAME, PATCH, by tabs), ROOTS (whether the CA that pods believe was taken).
+# KIND, NAME, PATCH, by tabs), ROOTS (whether the CA that pods believe was taken),
+# KEPT (KIND, NAME likewise: what the pod network keeps of nodes that are gone).
 export KUBECONFIG=/etc/kubernetes/admin.conf
 tries=0
 while [ $tries -lt "$PATIENCE" ]; do
@@ -28,11 +29,9 @@ if [ -n "$GONE" ]; then
 	done
 fi
 
-# A full disk of yesterday is no alarm of today.
-if ctl alarm list | grep -q NOSPACE; then
-	ctl --command-timeout=120s defrag --cluster
-	ctl alarm disarm
-fi
+printf '%s' "$KEPT" | while IFS='	' read -r kind name; do
+	kubectl delete "$kind" "$name" --ignore-not-found --wait=false
+done
 
 tries=0
 for node in $LIVING; do

@@ -1,7 +1,7 @@
 //! What a generation's objects mean for whoever builds its cluster again: who was there, what ran where, what is in no
 //! snapshot, and what would stand in the way.
 
-use super::{Aside, aside};
+use super::{Aside, aside, cni};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +21,14 @@ pub struct Objects {
     pub aside: Vec<Aside>,
     /// Kinds that a webhook converts (`PLURAL.GROUP`): nobody reads them while it does not answer.
     pub converted: BTreeSet<String>,
+    /// Volumes that are attached, with the node: `VOLUME on NODE`.
+    pub attached: BTreeSet<String>,
+    /// Jobs that had not ended: what of them ran since then runs again. `NAMESPACE/NAME`.
+    pub jobs: BTreeSet<String>,
+    /// The pod network, where it is one that we know by its DaemonSet.
+    pub cni: Option<&'static str>,
+    /// What it keeps of a node, by node: `KIND NAME`.
+    pub kept: BTreeMap<String, BTreeSet<(String, String)>>,
     /// Services that something outside of the cluster balances: `NAMESPACE/NAME`.
     pub balancers: BTreeSet<String>,
 }
@@ -44,7 +52,7 @@ impl Objects {
     /// # Errors
     /// The page is no list of objects.
     pub fn take(&mut self, kind: &str, page: &[u8]) -> Result<(), Unreadable> {
-        if !Self::KINDS.contains(&kind) {
+        if !Self::KINDS.contains(&kind) && !cni::speaks(kind) {
             return Ok(());
         }
         let mut page: Value =
@@ -57,11 +65,13 @@ impl Objects {
         Ok(())
     }
 
-    const KINDS: [&str; 8] = [
+    const KINDS: [&str; 10] = [
         "nodes",
         "pods",
         "persistentvolumes",
         "services",
+        "volumeattachments.storage.k8s.io",
+        "jobs.batch",
         "customresourcedefinitions.apiextensions.k8s.io",
         "validatingwebhookconfigurations.admissionregistration.k8s.io",
         "mutatingwebhookconfigurations.admissionregistration.k8s.io",
@@ -85,12 +95,34 @@ impl Objects {
             "services" if item["spec"]["type"] == "LoadBalancer" => {
                 self.balancers.insert(of_namespace());
             }
+            "daemonsets.apps" => self.cni = self.cni.or(cni::of_daemon(&name)),
+            _ if cni::speaks(kind) => {
+                if let Some(node) = cni::node(kind, item) {
+                    self.kept.entry(node).or_default().insert((kind.to_owned(), name));
+                }
+            }
+            "volumeattachments.storage.k8s.io" if item["status"]["attached"] == true => {
+                let spec = &item["spec"];
+                let volume = text(&spec["source"]["persistentVolumeName"]);
+                self.attached.insert(format!("{volume} on {}", text(&spec["nodeName"])));
+            }
+            "jobs.batch" if !has_ended(item) => {
+                self.jobs.insert(of_namespace());
+            }
             _ if item["spec"]["conversion"]["strategy"] == "Webhook" => {
                 self.converted.insert(name);
             }
             _ => {}
         }
     }
+}
+
+/// Whether a Job has come to an end, well or not.
+fn has_ended(job: &Value) -> bool {
+    let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
+    let ends =
+        |one: &Value| (one["type"] == "Complete" || one["type"] == "Failed") && one["status"] == "True";
+    conditions.into_iter().any(ends)
 }
 
 fn volume(name: String, spec: &Value) -> Volume {
@@ -132,6 +164,25 @@ mod tests {
         let mut objects = Objects::default();
         let pages = [
             (
+                "daemonsets.apps",
+                json!({"items": [{"metadata": {"name": "calico-node", "namespace": "kube-system"}}]}),
+            ),
+            (
+                "blockaffinities.crd.projectcalico.org",
+                json!({"items": [{"metadata": {"name": "w1-10-0-0-0-26"}, "spec": {"node": "w1"}}]}),
+            ),
+            (
+                "ipamblocks.crd.projectcalico.org",
+                json!({"items": [
+                {"metadata": {"name": "10-0-0-0-26"}, "spec": {"affinity": "host:w1"}}, {"metadata": {"name": "free"}, "spec": {}}]}),
+            ),
+            ("ipamhosts.crd.projectcalico.org", json!({"items": [{"metadata": {"name": "w1"}}]})),
+            ("ciliumnodes.cilium.io", json!({"items": [{"metadata": {"name": "cp1"}}]})),
+            (
+                "ciliumendpoints.cilium.io",
+                json!({"items": [{"metadata": {"name": "web-1", "namespace": "shop"}}]}),
+            ),
+            (
                 "nodes",
                 json!({"items": [{"metadata": {"name": "cp1"}, "spec": {"podCIDR": "10.244.0.0/24"}}, {"metadata": {"name": "w1"}}]}),
             ),
@@ -155,6 +206,16 @@ mod tests {
             (
                 "customresourcedefinitions.apiextensions.k8s.io",
                 json!({"items": [{"metadata": {"name": "widgets.example.com"}, "spec": {"conversion": {"strategy": "Webhook"}}}]}),
+            ),
+            (
+                "volumeattachments.storage.k8s.io",
+                json!({"items": [{"metadata": {"name": "csi-1"}, "spec": {"nodeName": "w1", "source": {"persistentVolumeName": "disk"}}, "status": {"attached": true}}]}),
+            ),
+            (
+                "jobs.batch",
+                json!({"items": [
+                {"metadata": {"name": "done", "namespace": "shop"}, "status": {"conditions": [{"type": "Complete", "status": "True"}]}},
+                {"metadata": {"name": "busy", "namespace": "shop"}, "status": {"active": 1}}]}),
             ),
             ("secrets", json!("no list, and not read")),
         ];

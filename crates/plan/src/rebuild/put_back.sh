@@ -1,8 +1,9 @@
-# Webhooks and APIs that a rebuild set aside come back when a pod of their service is ready on a node that has reported.
+# Webhooks and APIs that a rebuild set aside come back when a pod of their service is ready on a node that has reported;
+# APIs first, since webhooks are asked about them.
 export KUBECONFIG=/etc/kubernetes/admin.conf
 tab='	'
 aside() {
-	kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations,apiservices -o \
+	kubectl get apiservices,validatingwebhookconfigurations,mutatingwebhookconfigurations -o \
 		jsonpath='{range .items[*]}{.kind}{"\t"}{.metadata.name}{"\t"}{.metadata.annotations.rekindle\.dev/waits-for}{"\t"}{.metadata.annotations.rekindle\.dev/put-back}{"\n"}{end}' |
 		awk -F "$tab" '$4 != ""'
 }

@@ -1,5 +1,6 @@
 //! A file a verb.
 
+pub mod adopt;
 pub mod archive;
 pub mod artifacts;
 pub mod at;

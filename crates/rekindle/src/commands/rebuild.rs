@@ -20,7 +20,7 @@ use crate::failure::{Exit, Failure, Outcome, file_error};
 use crate::generation::{Generation, take_chosen};
 use crate::payload::obtain;
 use crate::ready::{Beginning, Brought, Ready, architecture, fetch, stamp};
-use crate::report::Reporter;
+use crate::report::{Reporter, duration};
 use crate::session::Session;
 use crate::vault::{Remembered, Signing, Tried};
 use archive::Level;
@@ -34,6 +34,7 @@ use plan::access::Access;
 use plan::drill::Drilled;
 use plan::{Growth, Objects, Rebuild, Standing};
 use renewal::Renewal;
+use serde_json::json;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use step::Digest;
@@ -124,6 +125,7 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
         snapshot: (snapshot_digest, size),
         bump,
         gone: old.gone.clone(),
+        kept: old.gone.iter().filter_map(|name| objects.kept.get(name)).flatten().cloned().collect(),
         living: old.living.clone(),
         unknown: old.unknown.clone(),
         aside: objects.aside.clone(),
@@ -147,12 +149,34 @@ pub async fn run(args: &cli::Rebuild, environment: &Environment, report: &Report
     let blobs: Blobs = std::mem::take(&mut ready.files).into_iter().chain(program).chain(own).collect();
     let settings = Settings { preview: None, blobs: &blobs, overwrite: false };
     let (done, born) = ready.apply(&settings, &sealed, environment).await;
+    if args.hold {
+        let name = ready.session.cluster().name.clone();
+        return held(&ready, &done, &name, started, report);
+    }
     let result = conclude(&ready, &done, (&sealed, &recipients), started, environment, report).await;
     born?;
     if result.is_ok() {
         programs.forget();
     }
     result
+}
+
+/// The end of a run that stops before anything acts on what came back.
+fn held(ready: &Ready, done: &engine::Report, name: &str, started: Instant, report: &Reporter) -> Outcome {
+    if let Some(failure) = up::failed(ready, done) {
+        return Err(failure);
+    }
+    let took = duration(started.elapsed());
+    let text = format!(
+        "{name} is held: etcd and the apiservers are there, and nothing acts on what came back ({took})\n\
+         look at it: rekindle kubectl -i {} -- get nodes\n\
+         go on: the same command with --release instead of --hold",
+        ready.session.loaded.path.display()
+    );
+    let value =
+        json!({"held": true, "epoch": ready.session.epoch(), "seconds": started.elapsed().as_secs_f64()});
+    report.result(&text, value);
+    Ok(Exit::Done)
 }
 
 fn claimed_words(claim: &archive::Claim) -> String {

@@ -2,7 +2,7 @@
 
 mod before_touch;
 pub mod judge;
-mod payload;
+pub mod payload;
 mod summary;
 pub mod timers;
 
@@ -22,14 +22,15 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Instant;
 use summary::{before_relying, first_generation, tell_before_relying};
-pub use summary::{conclude, sealed_words, tell_minted};
+pub use summary::{conclude, failed};
 
-pub use summary::tell_kept;
+pub use summary::{sealed_words, tell_kept, tell_minted};
 
 /// Makes the cluster what the inventory says.
 pub async fn run(args: &cli::Up, environment: &Environment, report: &Reporter) -> Outcome {
     let started = Instant::now();
     let session = Session::open(&args.cluster, environment, report).await?;
+    judge::made_by_us(&session)?;
     let mut ready = prepare(session, environment, report).await?;
     let preview = match ready.growth {
         // Nothing stands: everything is open.
@@ -115,7 +116,9 @@ pub async fn prepare(
         Some(payload) => Brought { payload, files: BTreeMap::new(), artifacts: None },
         None => fetch(&session, environment, report).await?.into(),
     };
-    let beginning = Beginning { growth, bundle, local, brought, rebuild: None, facts: BTreeMap::new() };
+    // How the cluster came about stays true.
+    let facts = session.remembered.as_ref().map(|remembered| remembered.facts().clone()).unwrap_or_default();
+    let beginning = Beginning { growth, bundle, local, brought, rebuild: None, facts };
     Ready::settle(session, beginning, environment, report).await
 }
 

@@ -24,8 +24,8 @@ pub struct Contents<'a> {
     pub loaded: &'a Loaded,
     /// The files that it names.
     pub local: &'a LocalFiles,
-    /// Programs and images.
-    pub payload: &'a plan::Payload,
+    /// Programs and images, where they are known.
+    pub payload: Option<&'a plan::Payload>,
     /// Host keys by node.
     pub host_keys: &'a BTreeMap<String, String>,
     /// What its nodes' cgroups ask for.
@@ -81,7 +81,9 @@ pub fn entries(contents: &Contents) -> BTreeMap<String, Secret> {
         contents.bundle.entries().iter().map(|(name, text)| (name.clone(), secret(text))).collect();
     entries.insert(INVENTORY.into(), Secret::new(without_trust(&contents.loaded.text)));
     // Maps of strings and lists of digests: they serialize.
-    entries.insert(PAYLOAD.into(), Secret::new(serde_json::to_vec(contents.payload).unwrap_or_default()));
+    if let Some(payload) = contents.payload {
+        entries.insert(PAYLOAD.into(), Secret::new(serde_json::to_vec(payload).unwrap_or_default()));
+    }
     entries.insert(HOST_KEYS.into(), Secret::new(serde_json::to_vec(contents.host_keys).unwrap_or_default()));
     for (path, text) in &contents.local.files {
         entries.insert(format!("{FILES}{}", path.trim_start_matches('/')), secret(text));

@@ -5,9 +5,9 @@
 use crate::cli;
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure};
-use crate::session::{Machine, Session, connect};
+use crate::session::{Session, Way, address, pattern, reach};
 use crate::vault::Remembered;
-use engine::{Blobs, Hosts, Outcome, Settings};
+use engine::{Blobs, Hosts, Outcome, Settings, Target};
 use inventory::Role;
 use plan::Rebuild;
 use std::time::Duration;
@@ -39,18 +39,24 @@ impl Before {
             today.nodes.iter().any(|node| (&node.ssh.host, node.ssh.port) == (&ssh.host, ssh.port))
         };
         let nodes = then.cluster.iter().flat_map(|cluster| &cluster.nodes);
-        let machines: Vec<Machine> = nodes
+        let machines: Vec<_> = nodes
             .filter(|node| node.role != Role::Worker && !is_today(&node.ssh))
-            .filter_map(|node| {
-                let key = then.host_keys.get(&node.name)?.clone();
-                Some(Machine { id: id(&node.name), ssh: node.ssh.clone(), key: Some(key) })
-            })
+            .filter_map(|node| Some((node, then.host_keys.get(&node.name)?.clone())))
             .collect();
-        let args = cli::Cluster { accept_new: false, ..args.clone() };
+        let bastion = today.ssh.bastion.as_ref();
+        let target = |node: &inventory::Node| Target::ssh(id(&node.name), address(&node.ssh, bastion));
+        let targets = machines.iter().map(|(node, _)| target(node)).collect();
+        let pinned = machines.iter().map(|(node, key)| (pattern(&node.ssh), key.clone())).collect();
+        let way = Way {
+            ssh: &today.ssh,
+            folder: &session.loaded.folder,
+            accept_new: false,
+            sudo_password_file: args.sudo_password_file.as_deref(),
+            within: WITHIN,
+        };
         // Which of them do not answer is no news.
         let (quiet, _) = tokio::sync::mpsc::unbounded_channel();
-        let (hosts, _) =
-            connect(&session.loaded, &machines, Some(WITHIN), &args, environment, &quiet).await?;
+        let (hosts, _) = reach(targets, &way, pinned, environment, &quiet).await?;
         let mut before = Self { hosts, stopped: Vec::new(), left_alone: Vec::new() };
         for (host, answer) in engine::ask_all(&before.hosts, &plan::ask::survey::survey(), WITHIN * 4).await {
             let name = host.as_str().trim_start_matches(PREFIX).to_owned();

@@ -13,6 +13,7 @@ use inventory::{Cluster, Role};
 use pki::Ca;
 use plan::Objects;
 use plan::ask::pods::{Pod, pods};
+use plan::ask::survey::Today;
 use plan::ask::witnesses::witnesses;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -111,8 +112,9 @@ fn nodes(
     }
     for node in cluster.nodes.iter().filter(|node| node.role == Role::Worker) {
         let today = session.answers.get(&HostId::new(&node.name)).map(|answer| &answer.today);
-        // The kubelet's port.
-        if today.is_some_and(|today| today.cluster.is_some() && today.listens.contains(&10250)) {
+        // The kubelet's port; a node of a cluster that was adopted has no mark.
+        let is_old = |today: &Today| today.cluster.is_some() || today.ca.is_some();
+        if today.is_some_and(|today| is_old(today) && today.listens.contains(&10250)) {
             found.living.push(node.name.clone());
             if !objects.nodes.contains_key(&node.name) {
                 found.unknown.push(node.name.clone());

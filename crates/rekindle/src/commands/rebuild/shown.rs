@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::report::{Reporter, duration};
 use crate::session::Session;
 use archive::Generation;
-use inventory::Role;
+use inventory::{Cni, Role};
 use plan::Objects;
 use plan::ask::pods::Pod;
 use plan::drill::Drilled;
@@ -78,6 +78,18 @@ impl Show<'_> {
             let _ = writeln!(text, "  load balancers of {}", list.join(", "));
         }
         text.push_str("  names in your DNS, and what an external KMS, registry or identity provider holds\n");
+        if let Some(said) = self.network() {
+            let _ = writeln!(text, "{said}");
+        }
+        for attached in &objects.attached {
+            let _ = writeln!(
+                text,
+                "! volume {attached} was attached: no second node may get it while that one lives"
+            );
+        }
+        for job in &objects.jobs {
+            let _ = writeln!(text, "! job {job} had not ended: what ran of it since then runs again");
+        }
         for aside in &objects.aside {
             let services: Vec<&str> = aside.services.iter().map(String::as_str).collect();
             let kind = aside.kind.split('.').next().unwrap_or_default();
@@ -99,6 +111,21 @@ impl Show<'_> {
             let _ = writeln!(text, "! {witness}");
         }
         text
+    }
+
+    /// What becomes of what the pod network knows of nodes.
+    fn network(&self) -> Option<String> {
+        let Self { session, objects, old, .. } = self;
+        let ours = session.cluster().network.cni == Cni::Routes;
+        match objects.cni {
+            _ if ours || (old.gone.is_empty() && old.doubtful.is_empty()) => None,
+            Some(name) => {
+                Some(format!("pod network {name}: what it keeps of nodes that are gone goes with them"))
+            }
+            None => Some(
+                "! the pod network is none that we know: look at what it keeps of nodes that are gone".into(),
+            ),
+        }
     }
 
     /// Where a volume's node is now.

@@ -49,6 +49,26 @@ pub fn decide(session: &Session, standing: &Standing) -> Result<Growth, Failure>
     }
 }
 
+/// A cluster that was adopted is not taken over: what `up` would change of it is for `plan` to show.
+pub fn made_by_us(session: &Session) -> Result<(), Failure> {
+    let foreign = session
+        .answers
+        .iter()
+        .filter(|(_, answer)| answer.today.cluster.is_none() && answer.today.ca.is_some());
+    let names: Vec<&str> = foreign.map(|(host, _)| host.as_str()).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let text = format!(
+        "{} was adopted, and `up` does not take over a cluster yet: {}",
+        session.cluster().name,
+        names.join(", ")
+    );
+    Err(Failure::refused(text).hint(
+        "`rekindle plan` shows what would differ; `rekindle adopt --schedule` installs the snapshots' timer; status, snapshot, drill, at and kubectl work as they are",
+    ))
+}
+
 /// Where an epoch was claimed and no cluster was born in it, the cluster before it is not brought back, and none is
 /// laid beside the rebuild that may be going on.
 pub fn epoch(session: &Session) -> Result<(), Failure> {

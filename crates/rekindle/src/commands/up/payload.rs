@@ -4,17 +4,20 @@
 use super::timers::{self, NodeProgram};
 use crate::environment::Environment;
 use crate::failure::{Failure, file_error};
-use crate::payload::program_name;
+use crate::payload::{Obtained, program_name};
 use crate::ready::{Ready, fetch, stamp};
 use crate::report::{Reporter, bytes, duration};
+use crate::session::Session;
 use crate::vault::{Recipients, digests};
 use archive::{Entry, PayloadFile, PayloadSealed, PayloadSet};
 use artifacts::export::PACKAGES;
 use artifacts::{Arch, OWN_PROGRAM, Sha256};
+use pki::Bundle;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use time::format_description::well_known::Rfc3339;
 
 /// A payload set that this run sealed, or brought to a place that lacked it.
 pub struct Payload {
@@ -76,6 +79,28 @@ pub async fn seal(
     Ok(Some(Payload { sealed, files: files.len() + again.len(), took: started.elapsed() }))
 }
 
+/// Seals the first one of a cluster: what was just brought, and this program.
+pub async fn seal_first(
+    session: &Session,
+    got: &Obtained,
+    bundle: &Bundle,
+    environment: &Environment,
+    report: &Reporter,
+) -> Sealing {
+    let started = Instant::now();
+    let scratch = environment.scratch("payload")?;
+    let mut files = files_of(&got.artifacts, scratch.path())?;
+    if let Some(name) = own_name() {
+        let own = timers::own(name, environment)?;
+        files.push(file(own.name, &own.file, (own.sha256, own.size)));
+    }
+    let created = session.now.format(&Rfc3339).unwrap_or_default();
+    let version = session.cluster().kubernetes.to_string();
+    let stamp = (version.as_str(), stamp(&created, environment));
+    let sealed = session.vault.seal_payload((&files, &[]), bundle, stamp, environment, report)?;
+    Ok(Some(Payload { sealed, files: files.len(), took: started.elapsed() }))
+}
+
 /// The files of programs and images, as this run has them, or brought now.
 async fn brought(
     ready: &Ready,
@@ -99,6 +124,10 @@ async fn brought(
             &fetched.artifacts
         }
     };
+    files_of(artifacts, scratch)
+}
+
+fn files_of(artifacts: &artifacts::Payload, scratch: &Path) -> Result<Vec<PayloadFile>, Failure> {
     let laid = artifacts.laid();
     let mut files: Vec<PayloadFile> =
         laid.map(|laid| file(laid.name, laid.file, (laid.sha256, laid.size))).collect();

@@ -140,7 +140,9 @@ async fn settled(ready: &Ready, on: &HostId) -> Result<Health, Failure> {
         let health = status::ask(&ready.session, on).await?;
         // What is said of a node that is away stays.
         let stays = !ready.session.absent.is_empty() || Instant::now() >= deadline;
-        if stays || health.complaints(ready.session.cluster()).is_empty() {
+        // What was set aside waits for others.
+        let waits = health.complaints(ready.session.cluster()).len() > health.aside.len();
+        if stays || !waits {
             return Ok(health);
         }
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -167,7 +169,8 @@ pub async fn first_generation(
         .map(Some)
 }
 
-fn failed(ready: &Ready, done: &Report) -> Option<Failure> {
+/// What did not come to its end, as the failure that it is.
+pub fn failed(ready: &Ready, done: &Report) -> Option<Failure> {
     if done.is_complete() {
         return None;
     }
