@@ -55,6 +55,8 @@ mod lab_cluster;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
+mod old_members;
+#[cfg(test)]
 mod payload;
 #[cfg(test)]
 mod places;
@@ -67,5 +69,7 @@ mod sealed;
 mod sealed_site;
 #[cfg(test)]
 mod sshd_node;
+#[cfg(test)]
+mod theft;
 #[cfg(test)]
 mod way_out;

@@ -9,8 +9,8 @@ use rcgen::PublicKeyData as _;
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject as _;
 use secrecy::ExposeSecret as _;
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
 
 /// A bundle as the archive keeps it: logical name → text. Names that are not a bundle's are left alone.
@@ -46,6 +46,17 @@ pub struct Bundle {
     root_key: Secret,
     root_public: [u8; 32],
     delegated: BTreeMap<String, Delegated>,
+}
+
+/// What an epoch has from the one before it, unless it was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Taken {
+    /// The CA of apiservers, kubelets and people.
+    ClusterCa,
+    /// The CA of what apiservers say to aggregated ones.
+    FrontProxyCa,
+    /// The key that signs service account tokens.
+    ServiceAccounts,
 }
 
 /// The key of one control plane that may sign snapshots, and nothing else.
@@ -125,12 +136,34 @@ impl Bundle {
         now: OffsetDateTime,
         entropy: &mut dyn Entropy,
     ) -> Result<Self, Error> {
+        self.successor_without(&BTreeSet::new(), None, cluster, now, entropy)
+    }
+
+    /// The same, and what was taken is made anew too: whatever it signed is worth nothing then. A cluster's CA that was
+    /// taken is replaced by `own_ca` where there is one.
+    ///
+    /// # Errors
+    /// As [`Bundle::complete`].
+    pub fn successor_without(
+        &self,
+        taken: &BTreeSet<Taken>,
+        own_ca: Option<&OwnCa>,
+        cluster: &Cluster,
+        now: OffsetDateTime,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Self, Error> {
         let (certificate, key) = names(Ca::Etcd);
+        let mut old = vec![certificate, key, ETCD_TOKEN];
+        for taken in taken {
+            match taken {
+                Taken::ClusterCa => old.extend(<[&str; 2]>::from(names(Ca::Cluster))),
+                Taken::FrontProxyCa => old.extend(<[&str; 2]>::from(names(Ca::FrontProxy))),
+                Taken::ServiceAccounts => old.push(SA_KEY),
+            }
+        }
         let mut entries = self.entries();
-        let is_old =
-            |name: &str| [certificate, key, ETCD_TOKEN].contains(&name) || name.starts_with(DELEGATED);
-        entries.retain(|name, _| !is_old(name));
-        Self::complete(entries, cluster, None, now, entropy)
+        entries.retain(|name, _| !old.contains(&name.as_str()) && !name.starts_with(DELEGATED));
+        Self::complete(entries, cluster, own_ca, now, entropy)
     }
 
     /// Opens a whole bundle. An expired CA can be opened, but signs nothing.

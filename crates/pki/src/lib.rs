@@ -24,7 +24,7 @@ mod pem;
 mod table;
 
 pub use authority::Authority;
-pub use bundle::{Bundle, Delegated, Entries};
+pub use bundle::{Bundle, Delegated, Entries, Taken};
 pub use entropy::{Entropy, SystemEntropy};
 pub use error::Error;
 pub use holder::Holder;

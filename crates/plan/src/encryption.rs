@@ -1,11 +1,13 @@
 //! The keys that encrypt what the API stores, as far as anybody may know them: their names and digests. A snapshot
 //! is worth nothing without them, so an identity set names them, and a node compares them with its own.
 
+use crate::yaml;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use inventory::Cluster;
 use pki::{ExposeSecret, Secret};
 use serde::Deserialize;
+use serde_json::{Value, json};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use step::Digest;
@@ -19,6 +21,12 @@ pub enum EncryptionError {
     /// No YAML, or not of this form.
     #[error("{path} is no EncryptionConfiguration")]
     Form {
+        /// The file on the control planes.
+        path: String,
+    },
+    /// Nothing of it is encrypted with a key that could be replaced.
+    #[error("{path} encrypts with no key of its own: a KMS keeps its keys itself")]
+    NoKey {
         /// The file on the control planes.
         path: String,
     },
@@ -114,6 +122,60 @@ pub fn keys(path: &str, text: &Secret) -> Result<BTreeMap<String, Digest>, Encry
     Ok(keys)
 }
 
+/// A new key, and what is encrypted with it from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstKey {
+    /// Its name in the file.
+    pub name: String,
+    /// How a value begins that is encrypted with it
+    /// (staging/src/k8s.io/apiserver/pkg/server/options/encryptionconfig/config.go).
+    pub prefix: String,
+    /// Kinds as the file has them: `secrets`.
+    pub resources: Vec<String>,
+}
+
+/// The same configuration with the key `name` before all others, wherever the first provider is one
+/// with keys. The others stay, so that what they encrypted can be read. Where the key is there already, nothing changes.
+///
+/// # Errors
+/// [`EncryptionError`].
+pub fn with_new_key(
+    path: &str,
+    text: &Secret,
+    name: &str,
+    secret: &[u8; 32],
+) -> Result<(Secret, Vec<FirstKey>), EncryptionError> {
+    let form = || EncryptionError::Form { path: path.to_owned() };
+    keys(path, text)?;
+    let mut read: Value = serde_saphyr::from_str(text.expose_secret()).map_err(|_| form())?;
+    let mut first = Vec::new();
+    let mut changed = false;
+    for resources in read.get_mut("resources").and_then(Value::as_array_mut).ok_or_else(form)? {
+        let kinds: Vec<String> = resources["resources"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(Into::into)
+            .collect();
+        let provider = resources.pointer_mut("/providers/0").and_then(Value::as_object_mut);
+        let Some(provider) = provider else { continue };
+        let Some((kind, settings)) = provider.iter_mut().next() else { continue };
+        let Some(keys) = settings.get_mut("keys").and_then(Value::as_array_mut) else { continue };
+        if keys.first().is_none_or(|key| key["name"] != name) {
+            keys.insert(0, json!({"name": name, "secret": STANDARD.encode(secret)}));
+            changed = true;
+        }
+        let prefix = format!("k8s:enc:{kind}:v1:{name}:");
+        first.push(FirstKey { name: name.to_owned(), prefix, resources: kinds });
+    }
+    if first.is_empty() {
+        return Err(EncryptionError::NoKey { path: path.to_owned() });
+    }
+    let text = if changed { yaml::document(&read).into() } else { text.clone() };
+    Ok((text, first))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,10 +183,7 @@ mod tests {
     const PATH: &str = "/etc/kubernetes/encryption/config.yaml";
 
     fn read(resources: &str) -> Result<BTreeMap<String, Digest>, EncryptionError> {
-        let text = format!(
-            "apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources:\n{resources}"
-        );
-        keys(PATH, &text.into())
+        keys(PATH, &configuration(resources))
     }
 
     #[test]
@@ -158,6 +217,35 @@ mod tests {
             let endpoint =
                 resources.split_once("endpoint: ").map(|(_, rest)| rest.trim_end_matches("}\n").to_owned());
             assert_eq!(kms(PATH, &text.into()), Ok(endpoint.into_iter().collect()), "{resources}");
+        }
+    }
+
+    fn configuration(resources: &str) -> Secret {
+        let text = format!(
+            "apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources:\n{resources}"
+        );
+        text.into()
+    }
+
+    #[test]
+    fn a_new_key_comes_first_and_the_others_stay() {
+        let text = configuration(
+            "- resources: [secrets, configmaps]\n  providers:\n  - secretbox: {keys: [{name: k1, secret: MDEyMzQ1Njc4OWFiY2RlZg==}]}\n  - identity: {}\n\
+             - resources: [events]\n  providers: [{identity: {}}, {aescbc: {keys: [{name: k2, secret: MDEyMzQ1Njc4OWFiY2RlZg==}]}}]\n",
+        );
+        let (made, first) = with_new_key(PATH, &text, "epoch-2", &[7; 32]).unwrap();
+        insta::assert_snapshot!(made.expose_secret());
+        insta::assert_debug_snapshot!(first);
+        assert_eq!(keys(PATH, &made).unwrap()["secretbox/epoch-2"], Digest::of(&[7; 32]));
+        // A run that goes on makes no other one.
+        let (again, same) = with_new_key(PATH, &made, "epoch-2", &[8; 32]).unwrap();
+        assert_eq!((again.expose_secret(), same), (made.expose_secret(), first));
+        for none in [
+            "- resources: [secrets]\n  providers: [{identity: {}}]\n",
+            "- resources: [secrets]\n  providers:\n  - kms: {apiVersion: v2, name: vault, endpoint: unix:///run/kms.sock}\n",
+        ] {
+            let refused = with_new_key(PATH, &configuration(none), "epoch-2", &[7; 32]).unwrap_err();
+            assert_eq!(refused, EncryptionError::NoKey { path: PATH.into() }, "{none}");
         }
     }
 

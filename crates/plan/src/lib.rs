@@ -5,6 +5,7 @@
 //! does IO: answers, certificates, digests and file contents come in with the [`Context`], and a
 //! [`step::Plan`] without any choice left goes out.
 
+pub mod access;
 pub mod adopt;
 pub mod ask;
 pub mod capture;
@@ -35,7 +36,7 @@ pub use parts::etcd::QUORUM;
 pub use parts::preflight::{Problem, problems, room};
 pub use parts::snapshots::{Snapshots, schedule};
 pub use payload::{Image, Payload, Program};
-pub use rebuild::{Aside, CLEARED, Objects, Rebuild, Volume};
+pub use rebuild::{Aside, CLEARED, MadeAnew, Objects, Rebuild, Volume, fence_before};
 pub use render::{TemplateError, template};
 pub use running::{Running, running};
 pub use standing::{Known, Standing, standing};

@@ -8,16 +8,18 @@
 mod aside;
 mod cni;
 mod objects;
+mod taken;
 
 use crate::parts::etcd::CTL;
 use crate::parts::host::EPOCH;
 use crate::{Context, fence};
 use inventory::Node;
-use step::{Digest, HostId, Lane, Needs, Order, Script, Stage, Step};
+use step::{Digest, HostId, Lane, Needs, Order, Plan, Script, Stage, Step};
 
 pub use aside::Aside;
 use aside::aside;
 pub use objects::{Objects, Volume};
+pub use taken::{MadeAnew, follow, kubelet};
 
 /// The step after which controllers act on what came back: from then on the cluster lives.
 pub const CLEARED: &str = "clear what is no more";
@@ -47,6 +49,8 @@ pub struct Rebuild {
     pub hold: bool,
     /// The cluster of the epoch before lives: nothing is laid before each of its control planes was stopped.
     pub lives: bool,
+    /// Keys that were taken.
+    pub made_anew: MadeAnew,
 }
 
 /// Stops what is left of the cluster before, on each node that was not made in this epoch, and moves it aside.
@@ -72,6 +76,13 @@ pub fn stopped(context: &Context, control_planes: &[&Node]) -> Needs {
     Needs { at_least: of.len(), of }
 }
 
+/// The same for control planes of before that are in no inventory any more.
+pub fn fence_before(rebuild: &Rebuild, hosts: &[HostId]) -> Plan {
+    let lanes = hosts.iter().map(|host| Lane { on: host.clone(), steps: vec![stop(rebuild)] }).collect();
+    let (order, needs) = (Order::Together, Needs::default());
+    Plan { stages: vec![Stage { name: "fence the old cluster".into(), order, needs, lanes }] }
+}
+
 /// One node's part of it.
 pub fn stop(rebuild: &Rebuild) -> Step {
     let done_when = format!(
@@ -93,7 +104,9 @@ pub fn leases(rebuild: &Rebuild) -> Step {
         "[ -n \"$(ctl get --print-value-only \"$MARK\")\" ] || { echo 'they are there'; exit 1; }";
     let run = include_str!("rebuild/leases.sh");
     let set = |text: &str| Script::new(format!("{CTL}{text}")).set("MARK", &mark);
-    Step::run("remove leases of the epoch before", set(done_when), set(run)).within(120)
+    let taken = &rebuild.made_anew;
+    let run = set(run).set("ROOTS", taken.roots()).set("TAKEN", &taken.deletions());
+    Step::run("remove leases of the epoch before", set(done_when), run).within(120)
 }
 
 /// Removes what the snapshot says of machines that are no more, and waits for those that are there. The `first` control
@@ -109,7 +122,8 @@ pub fn clear(rebuild: &Rebuild, first: bool) -> Step {
         .set("GONE", &rebuild.gone.join(" "))
         .set("KEPT", &rebuild.kept.iter().map(|(kind, name)| format!("{kind}\t{name}\n")).collect::<String>())
         .set("LIVING", &rebuild.living.join(" "))
-        .set("ASIDE", &aside);
+        .set("ASIDE", &aside)
+        .set("ROOTS", rebuild.made_anew.roots());
     Step::run(CLEARED, set(done_when), run).within(300)
 }
 

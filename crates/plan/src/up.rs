@@ -87,6 +87,7 @@ fn lane(context: &Context, node: &Node) -> Result<Lane, TemplateError> {
             steps.extend(api_endpoint::steps(context, node)?);
             steps.extend([kubelet::start(), kubelet::answers()]);
             steps.extend(context.rebuild.and_then(|rebuild| rebuild::register(rebuild, node)));
+            steps.extend(context.rebuild.and_then(|rebuild| rebuild::kubelet(rebuild, node)));
         }
         Role::Etcd => {}
     }
@@ -103,10 +104,10 @@ fn finish(context: &Context, coordinator: &Node, nodes: &[&Node], control_planes
     steps.extend(context.rebuild.map(|_| rebuild::reported(nodes)));
     steps.push(health::registered(nodes));
     steps.push(addons::nodes(nodes));
+    let came_back = context.growth == Growth::Added || context.rebuild.is_some();
+    steps.extend(came_back.then(rebuild::follow));
     steps.extend(health::steps(context, nodes));
-    if context.growth == Growth::Added || context.rebuild.is_some() {
-        steps.push(rebuild::put_back());
-    }
+    steps.extend(came_back.then(rebuild::put_back));
     Stage {
         name: "finish".into(),
         order: Order::Together,

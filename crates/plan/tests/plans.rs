@@ -5,7 +5,7 @@
 use inventory::Cluster;
 use pki::{Entropy, SystemEntropy};
 use plan::ask::survey::{Answer, Facts, Today};
-use plan::{Context, Growth, Payload, Rebuild, Snapshots, kubeadm::Cgroups};
+use plan::{Context, Growth, MadeAnew, Payload, Rebuild, Snapshots, kubeadm::Cgroups};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use step::{Body, Change, Digest, HostId, Plan, Same, Script, Step};
@@ -69,6 +69,10 @@ fn up_with(file: &str, cgroup: u8, growth: Growth, snapshots: Option<&Snapshots>
 
 /// cp2 still has what it had; the worker lives. Held, the whole cluster does.
 fn rebuilt(hold: bool) -> Plan {
+    rebuilt_with(hold, MadeAnew::default())
+}
+
+fn rebuilt_with(hold: bool, made_anew: MadeAnew) -> Plan {
     let rebuild = Rebuild {
         claim: "epoch 2, claimed by ada on laptop at 2026-11-24T12:00:00Z".into(),
         epoch: 2,
@@ -81,6 +85,7 @@ fn rebuilt(hold: bool) -> Plan {
         aside: Vec::new(),
         hold,
         lives: hold,
+        made_anew,
     };
     made("stacked-3.toml", 2, Growth::Laid, None, Some(&rebuild))
 }
@@ -311,6 +316,8 @@ fn scripts_are_posix_and_clean() {
         .flat_map(|growth| scripts(&up("everything.toml", 1, growth)))
         .collect();
     scripts.extend(self::scripts(&rebuilt(false)));
+    let keys = [pki::Taken::ClusterCa, pki::Taken::ServiceAccounts].into();
+    scripts.extend(self::scripts(&rebuilt_with(false, MadeAnew { keys, encryption: Vec::new() })));
     scripts.push(("witnesses".into(), plan::ask::witnesses::witnesses(&[], "A", "B").script));
     scripts.push(("pods".into(), plan::ask::pods::pods().script));
     scripts.push(("since".into(), plan::ask::since::since(9).script));

@@ -14,7 +14,7 @@ pub use archive::{
     PolicyFor, Reading, RecipientsCommand, Snapshot,
 };
 pub use lab::{Lab, LabSource, LabUp};
-pub use rebuild::RebuildFrom;
+pub use rebuild::{NewKey, Rebuild, Renewal};
 
 /// Highly available Kubernetes control planes with kubeadm over SSH, and the same cluster again from an archive.
 #[derive(Debug, Parser)]
@@ -82,7 +82,7 @@ pub enum Command {
   sudo rekindle rebuild -i prod.toml                      shows what it would do, and asks
   sudo rekindle rebuild -i prod.toml --old-cluster-is-gone=prod
   sudo rekindle rebuild --kit kit.txt --identity identity.txt --map cp1=10.1.0.11 --reinstalled all --accept-new
-  sudo rekindle rebuild -i prod.toml 1-770-ab12 --yes=REBUILD-prod
+  sudo rekindle rebuild -i prod.toml 1-770-ab12 --yes=REBUILD-prod --after-theft
   sudo rekindle rebuild -i prod.toml --hold               stop when the apiservers are there; --release goes on
   sudo rekindle rebuild -i prod.toml --in-place 1-770     a cluster that lives, back to what it was then
   sudo rekindle rebuild -i prod.toml --from-disk cp3      no quorum is left, and its disk is newer than the archive")]
@@ -224,50 +224,6 @@ pub struct Up {
     /// Change a cluster that stands without sealing its etcd before.
     #[arg(long)]
     pub without_snapshot: bool,
-}
-
-/// `rebuild`.
-#[derive(Clone, Debug, Default, Args)]
-pub struct Rebuild {
-    /// What it starts from.
-    #[command(flatten)]
-    pub from: RebuildFrom,
-    /// The generation; default: the newest that counts.
-    pub generation: Option<String>,
-    /// Whose generations are left out.
-    #[command(flatten)]
-    pub distrust: Distrust,
-    /// REBUILD-NAME with the cluster's name; asked for on a terminal.
-    #[arg(long, value_name = "REBUILD-NAME")]
-    pub yes: Option<String>,
-    /// The cluster's name: its old control planes are gone, whatever still answers at their addresses. Agrees, too.
-    #[arg(long, value_name = "NAME")]
-    pub old_cluster_is_gone: Option<String>,
-    /// A node of the old cluster that is switched off for good: its pods are not waited for; may be given more than once.
-    #[arg(long, value_name = "NODE")]
-    pub fenced: Vec<String>,
-    /// Do without a destination that is lost for good, called as `archive list` does; may be given more than once.
-    #[arg(long, value_name = "DEST")]
-    pub without: Vec<String>,
-    /// Claim over somebody else's claim of an epoch in which no cluster was born.
-    #[arg(long)]
-    pub take_over: bool,
-    /// Stop when etcd and the apiservers are there; nothing acts on what came back yet.
-    #[arg(long)]
-    pub hold: bool,
-    /// Go on where `--hold` stopped.
-    #[arg(long, conflicts_with = "hold")]
-    pub release: bool,
-    /// Go back on a cluster that lives: it is sealed as it is, its control planes are stopped, and laid from the generation.
-    #[arg(long)]
-    pub in_place: bool,
-    /// Take what this node's disk has of etcd, where no quorum is left and it is newer than the archive; may be given
-    /// more than once: the newest is taken.
-    #[arg(long, value_name = "NODE", conflicts_with_all = ["generation", "in_place"])]
-    pub from_disk: Vec<String>,
-    /// A folder on a disk with room for 1.5 times the snapshot.
-    #[arg(long, value_name = "FOLDER")]
-    pub scratch: Option<PathBuf>,
 }
 
 /// `plan`.

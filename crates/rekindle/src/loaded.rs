@@ -112,6 +112,25 @@ impl Loaded {
 }
 
 impl LocalFiles {
+    /// The same with a new key before the others in the file of the encryption at rest, and what that key encrypts.
+    pub fn with_new_key(
+        mut self,
+        cluster: &Cluster,
+        name: &str,
+        key: &[u8; 32],
+    ) -> Result<(Self, Vec<plan::encryption::FirstKey>), Failure> {
+        let Some((path, text)) =
+            plan::encryption::path(cluster).and_then(|path| self.files.get_key_value(path))
+        else {
+            return Ok((self, Vec::new()));
+        };
+        let (text, first) = plan::encryption::with_new_key(path, text, name, key)
+            .map_err(|error| Failure::because(&error))?;
+        let path = path.clone();
+        self.files.insert(path, text);
+        Ok((self.checked(cluster)?, first))
+    }
+
     /// With the keys of the encryption at rest; nothing is missed.
     fn checked(mut self, cluster: &Cluster) -> Result<Self, Failure> {
         if let Some(path) = plan::encryption::path(cluster)

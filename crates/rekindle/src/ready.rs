@@ -260,6 +260,11 @@ impl Ready {
         self.session.vault.seal_born(&sealed.id, &self.bundle, &stamp(&created, environment)).map(drop)
     }
 
+    /// The files that the inventory names.
+    pub fn local(&self) -> &LocalFiles {
+        &self.local
+    }
+
     /// When this run began, as it is written down.
     pub fn created(&self) -> String {
         self.session.now.format(&Rfc3339).unwrap_or_default()

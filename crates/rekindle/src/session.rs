@@ -207,6 +207,14 @@ fn journal(loaded: &Loaded, environment: &Environment) -> Option<engine::Journal
     engine::Journal::open(&folder.join(format!("{}.jsonl", loaded.cluster().name)), now(), now).ok()
 }
 
+/// As `known_hosts` has it.
+pub fn pattern(target: &SshTarget) -> String {
+    match target.port {
+        22 => target.host.clone(),
+        port => format!("[{}]:{port}", target.host),
+    }
+}
+
 /// Where a host is, and by way of which other one.
 pub fn address(target: &SshTarget, bastion: Option<&SshTarget>) -> SshAddress {
     let address = SshAddress::new(&target.host, target.port, &target.user);
@@ -231,10 +239,6 @@ async fn connect(
         .iter()
         .map(|node| Target::ssh(HostId::new(&node.name), address(&node.ssh, bastion)))
         .collect();
-    let pattern = |target: &SshTarget| match target.port {
-        22 => target.host.clone(),
-        port => format!("[{}]:{port}", target.host),
-    };
     let pins = pinned
         .iter()
         .filter_map(|(name, key)| cluster.node(name).map(|node| (pattern(&node.ssh), key.clone())));
@@ -243,6 +247,7 @@ async fn connect(
         folder: &loaded.folder,
         accept_new: args.accept_new,
         sudo_password_file: args.sudo_password_file.as_deref(),
+        within: SshOptions::default().connect_within,
     };
     reach(targets, &way, pins.collect(), environment, events).await
 }
@@ -257,6 +262,8 @@ pub struct Way<'a> {
     pub accept_new: bool,
     /// As on the command line.
     pub sudo_password_file: Option<&'a Path>,
+    /// From the first packet to the accepted login.
+    pub within: Duration,
 }
 
 /// Connects to hosts; those of an inventory or, before there is one, those that somebody named.
@@ -289,6 +296,7 @@ pub async fn reach(
         pinned,
         accept_new: way.accept_new,
         sudo_password,
+        connect_within: way.within,
         ..SshOptions::default()
     };
     let (hosts, failed) =

@@ -1,7 +1,7 @@
 //! The bundle: minted, stored, opened, completed.
 
 use crate::site::{NoBytes, ipv4, mint, node_files, noon};
-use pki::{Bundle, Entries, ExposeSecret, Secret, SystemEntropy};
+use pki::{Bundle, Entries, ExposeSecret, Secret, SystemEntropy, Taken};
 
 fn exposed(entries: &Entries) -> Vec<(String, String)> {
     entries.iter().map(|(name, text)| (name.clone(), text.expose_secret().to_owned())).collect()
@@ -124,5 +124,31 @@ fn debug_shows_no_secret() {
     for (name, text) in exposed(&bundle.entries()).iter().filter(|(name, _)| name.ends_with(".key")) {
         let line = text.lines().nth(1).unwrap();
         assert!(!shown.contains(line), "{name}");
+    }
+}
+
+#[test]
+fn an_epoch_has_what_was_not_taken() {
+    let cluster = ipv4();
+    let old = mint(&cluster);
+    let always = ["delegated/cp1.key", "etcd/token", "pki/etcd/ca.crt", "pki/etcd/ca.key"];
+    let cases: [(&[Taken], &[&str]); 5] = [
+        (&[], &[]),
+        (&[Taken::ClusterCa], &["pki/ca.crt", "pki/ca.key"]),
+        (&[Taken::FrontProxyCa], &["pki/front-proxy-ca.crt", "pki/front-proxy-ca.key"]),
+        (&[Taken::ServiceAccounts], &["pki/sa.key"]),
+        (&[Taken::ClusterCa, Taken::ServiceAccounts], &["pki/ca.crt", "pki/ca.key", "pki/sa.key"]),
+    ];
+    for (taken, also) in cases {
+        let taken = taken.iter().copied().collect();
+        let new = old.successor_without(&taken, None, &cluster, noon(), &mut SystemEntropy).unwrap();
+        let (was, is) = (exposed(&old.entries()), exposed(&new.entries()));
+        let mut changed: Vec<&str> =
+            was.iter().zip(&is).filter(|(was, is)| was != is).map(|((name, _), _)| name.as_str()).collect();
+        let mut expected: Vec<&str> = always.iter().chain(also).copied().collect();
+        changed.retain(|name| !name.starts_with("delegated/") || *name == "delegated/cp1.key");
+        expected.sort_unstable();
+        assert_eq!(changed, expected, "{taken:?}");
+        assert_eq!(new.uid(), old.uid());
     }
 }

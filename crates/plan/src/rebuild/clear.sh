@@ -1,6 +1,6 @@
 # What the snapshot says of machines that are no more, before anything acts on it. Every call can be made twice.
 # Set: MARK, PATIENCE (seconds that it is left to another control plane), GONE and LIVING (nodes), ASIDE (a line each:
-# KIND, NAME, PATCH, by tabs),
+# KIND, NAME, PATCH, by tabs), ROOTS (whether the CA that pods believe was taken),
 # KEPT (KIND, NAME likewise: what the pod network keeps of nodes that are gone).
 export KUBECONFIG=/etc/kubernetes/admin.conf
 tries=0
@@ -15,6 +15,11 @@ printf '%s' "$ASIDE" | while IFS='	' read -r kind name patch; do
 	kubectl patch "$kind" "$name" --type=json -p "$patch" >/dev/null || exit 1
 	echo "set aside $kind $name"
 done || exit 1
+
+# The controller-manager makes it in every namespace; what it needs to do that waits for this one.
+if [ -n "$ROOTS" ] && ! kubectl get configmap -n kube-system kube-root-ca.crt >/dev/null 2>&1; then
+	kubectl create configmap -n kube-system kube-root-ca.crt --from-file=ca.crt=/etc/kubernetes/pki/ca.crt >/dev/null
+fi
 
 if [ -n "$GONE" ]; then
 	# shellcheck disable=SC2086

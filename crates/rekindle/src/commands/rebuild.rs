@@ -5,6 +5,7 @@
 //! A run that was killed is run again: the archive says which generation the epoch was begun with, the nodes say which of
 //! them were made in it, and each step proves itself.
 
+mod before;
 mod chosen;
 mod from_disk;
 mod in_place;
@@ -12,7 +13,9 @@ mod map;
 mod old;
 mod places;
 mod programs;
+mod renewal;
 mod shown;
+mod since;
 mod start;
 
 use crate::cli;
@@ -27,12 +30,15 @@ use crate::session::Session;
 use crate::vault::{Recipients, Remembered, Signing, Tried, generation_name};
 use archive::Level;
 use artifacts::Sha256;
+use before::Before;
 use chosen::{Begun, begun, choose, moved_by};
 use engine::{Blobs, Settings};
 use pki::{Bundle, SystemEntropy};
+use plan::access::Access;
 use plan::drill::Drilled;
 use plan::{Growth, Objects, Rebuild, Standing};
 use programs::Programs;
+use renewal::Renewal;
 use serde_json::json;
 use start::Start;
 use std::collections::BTreeMap;
@@ -142,6 +148,8 @@ pub async fn build(
     let begun_in = begun.as_ref().map_or(0, |begun| begun.epoch);
     let room = plan::room(session.cluster(), &session.answers, snapshot_size, begun_in);
     judge::preflight_with(&session, room)?;
+    let now_sealed = begun.as_ref().map(|_| remembered);
+    let renewal = Renewal::settle(&args.renewal, now_sealed, &taken.remembered, &session, environment)?;
     let programs = Programs::find(&session, &taken.remembered, environment, report)?;
     let brought = programs.brought(&session, &taken.remembered, environment, report).await?;
     let snapshot = taken.snapshot.clone();
@@ -149,23 +157,31 @@ pub async fn build(
     let generation = Generation::of(taken, from, args.scratch.as_deref(), environment, report).await;
     let generation = generation.map_err(|failure| failure.exit(Exit::Refused))?;
     let then = generation.remembered();
-    let (drilled, objects) = prove(&generation).await?;
+    let (drilled, objects, access) = prove(&generation).await?;
     if let Some(tried) = tried(&drilled, environment)
         && let Err(failure) = session.vault.prove(&chosen.id, tried, &Signing::with(&then.bundle)?)
     {
         report.say(format!("note: that it is proven could not be noted: {}", failure.message));
     }
-    let old = match stage {
-        Stage::Real => old::look(&session, then, chosen, &objects, args, report)
-            .await
-            .map_err(|failure| failure.and(&notes))?,
-        Stage::Rehearsal => old::Old::default(),
-    };
-    let newer = old::newer(&session, &old, &objects).await;
     // The one that goes on, or the next that is free.
     let own =
         remembered.holding().unfinished().filter(|claim| claim.is_of(&environment.user, &environment.host));
     let epoch = own.map_or(session.epoch() + 1, |claim| claim.epoch);
+    let (old, before) = match stage {
+        Stage::Real => {
+            let old = old::look(&session, then, chosen, &objects, args, report).await;
+            let mut old = old.map_err(|failure| failure.and(&notes))?;
+            let before = Before::look(&session, then, epoch, &args.from.cluster(), environment).await?;
+            old.proves(&before.stopped);
+            (old, Some(before))
+        }
+        Stage::Rehearsal => Default::default(),
+    };
+    let newer = old::newer(&session, &old, &objects).await;
+    let since = match args.renewal.after_theft && begun.is_none() {
+        true => since::text(&session, &generations, (chosen, access), from, args, environment, report).await,
+        false => String::new(),
+    };
     let show = shown::Show {
         session: &session,
         chosen,
@@ -173,6 +189,9 @@ pub async fn build(
         objects: &objects,
         old: &old,
         newer: &newer,
+        renewal: &renewal,
+        before: before.as_ref(),
+        since: &since,
         epoch,
         notes: &notes,
         lost: lost.as_deref(),
@@ -201,7 +220,13 @@ pub async fn build(
     let bump = begun.as_ref().map_or_else(|| moved_by(&generations, chosen), |begun| begun.bump);
     // The archive as it is now: of this epoch.
     session.remembered = session.vault.open()?;
-    let bundle = bundle(&session, begun.as_ref(), then)?;
+    let bundle = bundle(&session, begun.as_ref(), then, &renewal)?;
+    // What an epoch was begun with is in its own identity set.
+    let files_of = begun.as_ref().and(session.remembered.as_ref()).unwrap_or(then);
+    let local = session
+        .loaded
+        .archived_files(&[Some(files_of), Some(then), session.remembered.as_ref()], environment)?;
+    let (local, made_anew) = renewal.files(local, &session)?;
     let rebuild = Rebuild {
         claim: claimed_words(&claimed.claim),
         epoch: claimed.claim.epoch,
@@ -214,14 +239,22 @@ pub async fn build(
         aside: objects.aside.clone(),
         hold: args.hold,
         lives: args.in_place,
+        made_anew,
     };
-    let local = session.loaded.archived_files(&[Some(then), session.remembered.as_ref()], environment)?;
-    let facts = chosen::facts(chosen, bump).into_iter().chain(mapped).collect();
+    let fencing = rebuild.clone();
+    let mut facts: BTreeMap<String, String> = chosen::facts(chosen, bump).into_iter().chain(mapped).collect();
+    facts.extend(renewal.fact());
     let beginning = Beginning { growth: Growth::Laid, bundle, local, brought, rebuild: Some(rebuild), facts };
     let mut ready = Ready::settle(session, beginning, environment, report).await?;
     let (sealed, recipients) = ready.seal(environment)?;
     report.say(sealed_words(&sealed));
     tell_minted(&recipients, report);
+    if let Some(said) = renewal.write(ready.local(), ready.session.epoch(), environment)? {
+        report.say(said);
+    }
+    if let Some(before) = before {
+        before.fence(&fencing, &ready.session).await?;
+    }
     let program = ready.timers.program.iter().map(|program| (program.digest(), program.file.clone()));
     let own = [(snapshot_digest, snapshot.clone())];
     let blobs: Blobs = std::mem::take(&mut ready.files).into_iter().chain(program).chain(own).collect();
@@ -321,13 +354,15 @@ fn fits(session: &Session, then: &Remembered) -> Result<(), Failure> {
 ///
 /// # Errors
 /// It did not boot, or something of it could not be read: nothing was touched.
-async fn prove(generation: &Generation) -> Result<(Drilled, Objects), Failure> {
-    let mut objects = Objects::default();
-    let mut page =
-        |kind: &str, text: &[u8]| objects.take(kind, text).map_err(|error| Failure::because(&error));
+async fn prove(generation: &Generation) -> Result<(Drilled, Objects, Access), Failure> {
+    let (mut objects, mut access) = (Objects::default(), Access::default());
+    let mut page = |kind: &str, text: &[u8]| {
+        let taken = objects.take(kind, text).and_then(|()| access.take(kind, text));
+        taken.map_err(|error| Failure::because(&error))
+    };
     let drilled =
         drill_through(generation, &mut page).await.map_err(|failure| failure.exit(Exit::Refused))?;
-    Ok((drilled, objects))
+    Ok((drilled, objects, access))
 }
 
 fn tried(drilled: &Drilled, environment: &Environment) -> Option<Tried> {
@@ -338,13 +373,18 @@ fn tried(drilled: &Drilled, environment: &Environment) -> Option<Tried> {
 }
 
 /// The bundle of the new epoch: as it was sealed when this was begun, or made now.
-fn bundle(session: &Session, begun: Option<&Begun>, then: &Remembered) -> Result<Bundle, Failure> {
+fn bundle(
+    session: &Session,
+    begun: Option<&Begun>,
+    then: &Remembered,
+    renewal: &Renewal,
+) -> Result<Bundle, Failure> {
     let pki = |error: pki::Error| Failure::because(&error).maybe_hint(error.hint());
     let (cluster, entropy) = (session.cluster(), &mut SystemEntropy);
     match (begun, &session.remembered) {
         (Some(_), Some(now)) => {
             Bundle::complete(now.bundle.entries(), cluster, None, session.now, entropy).map_err(pki)
         }
-        _ => then.bundle.successor(cluster, session.now, entropy).map_err(pki),
+        _ => renewal.bundle(then, session).map_err(pki),
     }
 }

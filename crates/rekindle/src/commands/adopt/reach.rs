@@ -5,7 +5,7 @@ use crate::environment::Environment;
 use crate::failure::{Failure, chain};
 use crate::report::Reporter;
 use crate::session::{self, Way};
-use engine::{Events, Hosts, Target};
+use engine::{Events, Hosts, SshOptions, Target};
 use inventory::{Ssh, SshTarget};
 use plan::adopt::{FILES, Found, Seen, SeenNode, ask_cluster, ask_node, named};
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +50,7 @@ pub async fn reach(
         folder,
         accept_new: args.accept_new,
         sudo_password_file: args.sudo_password_file.as_deref(),
+        within: SshOptions::default().connect_within,
     };
     let events = report.listen(None);
     let line = Line { way, environment, events };

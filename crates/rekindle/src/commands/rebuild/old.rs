@@ -38,6 +38,16 @@ pub struct Old {
     pub witnesses: Vec<String>,
 }
 
+impl Old {
+    /// These are stopped before anything is laid: what of them is doubted is known then.
+    pub fn proves(&mut self, stopped: &[String]) {
+        let (known, doubtful) =
+            std::mem::take(&mut self.doubtful).into_iter().partition(|name| stopped.contains(name));
+        self.doubtful = doubtful;
+        self.gone.extend::<Vec<String>>(known);
+    }
+}
+
 /// Looks, and refuses while the old cluster may live.
 pub async fn look(
     session: &Session,

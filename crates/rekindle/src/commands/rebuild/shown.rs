@@ -1,7 +1,9 @@
 //! What a person sees before anything is claimed or touched, and agrees to: what comes back, what is lost, what is in no
 //! archive, what happens to each machine.
 
+use super::before::Before;
 use super::old::Old;
+use super::renewal::Renewal;
 use crate::cli;
 use crate::commands::archive::{age, in_words};
 use crate::commands::drill;
@@ -32,6 +34,12 @@ pub struct Show<'a> {
     pub old: &'a Old,
     /// Pods on living workers that the generation does not know, by node.
     pub newer: &'a BTreeMap<HostId, Vec<Pod>>,
+    /// Control planes of before that are in no inventory and answer.
+    pub before: Option<&'a Before>,
+    /// Who may do what, as it changed.
+    pub since: &'a str,
+    /// What is made anew.
+    pub renewal: &'a Renewal,
     /// The epoch that is claimed.
     pub epoch: u64,
     /// What else there is to know of the choice, a line each.
@@ -60,6 +68,8 @@ impl Show<'_> {
         }
         let _ = writeln!(text, "  here: {}", drill::words(drilled).replace('\n', "\n  "));
         self.machines(&mut text);
+        text.push_str(&self.renewal.text());
+        text.push_str(self.since);
         text.push_str("in no archive\n");
         for volume in &objects.volumes {
             let of = volume.claim.as_deref().map_or_else(String::new, |claim| format!(" of {claim}"));
@@ -166,6 +176,15 @@ impl Show<'_> {
             for pod in newer.get(&host).into_iter().flatten() {
                 let _ = writeln!(text, "  {:<14}   ends {}: it is newer than the generation", "", pod.name);
             }
+        }
+        for name in self.before.into_iter().flat_map(|before| &before.stopped) {
+            let _ = writeln!(
+                text,
+                "  {name:<14} answers and is in no inventory: it is stopped first, and its data moved aside"
+            );
+        }
+        for left in self.before.into_iter().flat_map(|before| &before.left_alone) {
+            let _ = writeln!(text, "! {left}: it is left alone");
         }
         for name in &old.gone {
             let _ = writeln!(text, "  {name:<14} is gone: its Node and the pods bound to it are removed");
