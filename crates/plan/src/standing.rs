@@ -18,6 +18,16 @@ pub struct Known {
     pub born: bool,
 }
 
+impl Known {
+    /// Whether a machine is one of this cluster, of whatever epoch.
+    pub fn owns(&self, answer: &Answer) -> bool {
+        match &answer.today.cluster {
+            Some(mark) => *mark == self.uid,
+            None => answer.today.ca.as_ref() == Some(&self.ca),
+        }
+    }
+}
+
 /// What stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -89,13 +99,12 @@ pub fn standing(cluster: &Cluster, known: Option<&Known>, answers: &BTreeMap<Hos
 fn strangers(known: Option<&Known>, answers: &BTreeMap<HostId, Answer>) -> Vec<(HostId, String)> {
     let mut found = Vec::new();
     for (host, answer) in answers {
-        match (&answer.today.cluster, known) {
-            (Some(mark), Some(known)) if *mark == known.uid => {}
-            (Some(mark), _) => {
+        match &answer.today.cluster {
+            _ if known.is_some_and(|known| known.owns(answer)) => {}
+            Some(mark) => {
                 found.push((host.clone(), format!("/var/lib/rekindle/cluster names another cluster, {mark}")))
             }
-            (None, Some(known)) if answer.today.ca.as_ref() == Some(&known.ca) => {}
-            (None, _) => found.extend(answer.today.traces.iter().map(|trace| (host.clone(), trace.clone()))),
+            None => found.extend(answer.today.traces.iter().map(|trace| (host.clone(), trace.clone()))),
         }
     }
     found

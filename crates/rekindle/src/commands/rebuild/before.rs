@@ -57,28 +57,23 @@ impl Before {
         // Which of them do not answer is no news.
         let (quiet, _) = tokio::sync::mpsc::unbounded_channel();
         let (hosts, _) = reach(targets, &way, pinned, environment, &quiet).await?;
+        let known = then.known();
         let mut before = Self { hosts, stopped: Vec::new(), left_alone: Vec::new() };
         for (host, answer) in engine::ask_all(&before.hosts, &plan::ask::survey::survey(), WITHIN * 4).await {
             let name = host.as_str().trim_start_matches(PREFIX).to_owned();
-            match answer {
-                Ok(answer) => {
-                    let mark = answer.today.cluster.as_deref();
-                    match mark {
-                        Some(mark) if mark == then.bundle.uid() => {
-                            if answer.today.epoch.is_none_or(|own| own < epoch) {
-                                before.stopped.push(name);
-                            } else {
-                                before.left_alone.push(format!("{name} was made in this epoch"));
-                            }
-                        }
-                        Some(_) => before.left_alone.push(format!("{name} is another cluster's by now")),
-                        None => {
-                            before.left_alone.push(format!("{name} has nothing of this cluster any more"))
-                        }
-                    }
+            let left_alone = match &answer {
+                Ok(answer) if !known.owns(answer) && answer.today.traces.is_empty() => {
+                    format!("{name} has nothing of this cluster any more")
                 }
-                Err(error) => before.left_alone.push(format!("{name} answers and can't be asked: {error}")),
-            }
+                Ok(answer) if !known.owns(answer) => format!("{name} is another cluster's by now"),
+                Ok(answer) if answer.today.epoch.is_none_or(|own| own < epoch) => {
+                    before.stopped.push(name);
+                    continue;
+                }
+                Ok(_) => format!("{name} was made in this epoch"),
+                Err(error) => format!("{name} answers and can't be asked: {error}"),
+            };
+            before.left_alone.push(left_alone);
         }
         Ok(before)
     }
