@@ -7,6 +7,7 @@
 #![cfg(test)]
 
 #[path = "../suite/bucket.rs"]
+#[allow(dead_code, reason = "the suite uses the rest")]
 mod bucket;
 #[path = "../suite/faults/mod.rs"]
 #[allow(dead_code, reason = "the suite uses the rest")]
