@@ -64,6 +64,7 @@ mod places;
 mod program;
 #[cfg(test)]
 mod rebuilt;
+#[cfg(test)]
 mod sealed;
 #[cfg(test)]
 mod sealed_site;

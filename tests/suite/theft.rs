@@ -17,7 +17,7 @@ fn what_was_stolen_opens_nothing_and_old_machines_harm_nothing() {
         cluster.run("up").expect(0);
         cluster.nodes_are_ready(&["cp1", "cp2", "cp3", "w1"]);
         let mut theft = Theft { cluster, stolen: Stolen::default() };
-        let acts: [(&str, fn(&mut Theft)); 4] = [
+        let acts: [(&str, Act); 4] = [
             ("stolen", Theft::keys_are_stolen),
             ("rebuilt", Theft::it_is_built_again_elsewhere),
             ("refused", Theft::what_was_stolen_is_refused),
@@ -30,6 +30,8 @@ fn what_was_stolen_opens_nothing_and_old_machines_harm_nothing() {
         }
     });
 }
+
+type Act = fn(&mut Theft);
 
 struct Theft {
     cluster: LabCluster,
