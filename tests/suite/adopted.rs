@@ -28,7 +28,10 @@ fn a_cluster_of_somebody_elses_gets_the_same_safety() {
         site.adopts();
         site.works();
         unchanged(&before, &site.state());
+        let inventory = std::fs::read_to_string(site.inventory()).unwrap();
         site.is_scheduled();
+        std::fs::write(site.inventory(), inventory).unwrap();
+        site.comes_back();
     });
 }
 
@@ -114,6 +117,20 @@ impl Adopted {
         );
         let status = self.cluster.program.run(&["status", "-i"]).arg(&out).expect(0).stdout;
         assert!(status.contains("CoreDNS 2/2 ready"), "{status}");
+    }
+
+    /// All its machines are empty, and it is built again; from then on it is ours, and `up` converges it.
+    fn comes_back(&self) {
+        let uid = "get secret theirs -o jsonpath='{.metadata.uid} {.data.word}'";
+        let before = self.cluster.kubectl(uid);
+        self.cluster.wipe(&NODES);
+        let text = std::fs::read_to_string(self.inventory()).unwrap();
+        std::fs::write(self.inventory(), text + "\n[host]\ncontainer = true\n").unwrap();
+        self.run(&["rebuild", "--old-cluster-is-gone=theirs"]).expect(0);
+        assert_eq!(self.cluster.kubectl(uid), before);
+        self.cluster.nodes_are_ready(&NODES);
+        let again = self.run(&["up", "--output", "json"]).expect(0).result();
+        assert_eq!(again["changed"], 0, "{again}");
     }
 
     fn adopt(&self, ssh: &str, more: &[&str]) -> Run {

@@ -16,7 +16,7 @@ const ON_THE_WORKER: &str = "pgrep -x 'coredns|kube-proxy|pause' | sort";
 fn back_in_place_from_one_disk_and_rehearsed() {
     with_labs(|program| {
         let lab = InPlace::build(program);
-        let acts: [(&str, fn(&InPlace)); 3] = [
+        let acts: [(&str, Act); 3] = [
             ("in place", InPlace::a_living_cluster_goes_back),
             ("from disk", InPlace::one_disk_of_three_is_enough),
             ("drill --lab", InPlace::a_rehearsal_changes_nothing_and_leaves_nothing),
@@ -28,6 +28,8 @@ fn back_in_place_from_one_disk_and_rehearsed() {
         }
     });
 }
+
+type Act = fn(&InPlace);
 
 struct InPlace {
     cluster: LabCluster,

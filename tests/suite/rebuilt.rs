@@ -22,7 +22,7 @@ fn the_same_cluster_again() {
         encryption::at_rest(&cluster);
         cluster.edit(|text| text.replace("payload = false", "payload = true"));
         let mut site = Site { cluster, known: BTreeMap::new(), token: String::new() };
-        let acts: &[(&str, fn(&mut Site))] = &[
+        let acts: [(&str, Act); 5] = [
             ("built and used", Site::built_and_used),
             ("control planes gone, the worker alive", Site::control_planes_gone),
             ("what was set aside comes back", Site::what_was_set_aside_comes_back),
@@ -38,6 +38,8 @@ fn the_same_cluster_again() {
         before.assert_nothing_was_left();
     });
 }
+
+type Act = fn(&mut Site);
 
 struct Site {
     cluster: LabCluster,
