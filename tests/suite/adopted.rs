@@ -124,8 +124,6 @@ impl Adopted {
         let uid = "get secret theirs -o jsonpath='{.metadata.uid} {.data.word}'";
         let before = self.cluster.kubectl(uid);
         self.cluster.wipe(&NODES);
-        let text = std::fs::read_to_string(self.inventory()).unwrap();
-        std::fs::write(self.inventory(), text + "\n[host]\ncontainer = true\n").unwrap();
         self.run(&["rebuild", "--old-cluster-is-gone=theirs"]).expect(0);
         assert_eq!(self.cluster.kubectl(uid), before);
         self.cluster.nodes_are_ready(&NODES);
