@@ -51,10 +51,10 @@ pub fn decide(session: &Session, standing: &Standing) -> Result<Growth, Failure>
 
 /// A cluster that was adopted is not taken over: what `up` would change of it is for `plan` to show.
 pub fn made_by_us(session: &Session) -> Result<(), Failure> {
-    let foreign = session
-        .answers
-        .iter()
-        .filter(|(_, answer)| answer.today.cluster.is_none() && answer.today.ca.is_some());
+    let Some(known) = session.remembered.as_ref().map(Remembered::known) else { return Ok(()) };
+    // Another cluster's node is a stranger.
+    let foreign =
+        session.answers.iter().filter(|(_, answer)| answer.today.cluster.is_none() && known.owns(answer));
     let names: Vec<&str> = foreign.map(|(host, _)| host.as_str()).collect();
     if names.is_empty() {
         return Ok(());
