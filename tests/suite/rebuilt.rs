@@ -22,11 +22,12 @@ fn the_same_cluster_again() {
         encryption::at_rest(&cluster);
         cluster.edit(|text| text.replace("payload = false", "payload = true"));
         let mut site = Site { cluster, known: BTreeMap::new(), token: String::new() };
-        let acts: [(&str, Act); 4] = [
+        let acts: [(&str, Act); 5] = [
             ("built and used", Site::built_and_used),
             ("control planes gone, the worker alive", Site::control_planes_gone),
             ("what was set aside comes back", Site::what_was_set_aside_comes_back),
             ("all gone, on other machines", Site::all_gone),
+            ("one from three, and three again", Site::one_from_three),
         ];
         for (name, act) in acts {
             let start = Instant::now();
@@ -310,6 +311,35 @@ impl Site {
         self.cluster.eventually("the Service answers", Duration::from_secs(60), || {
             self.cluster.on("w2", script).as_deref() == Ok("OK")
         });
+    }
+
+    fn one_from_three(&mut self) {
+        self.cluster.run("snapshot").expect(0);
+        for node in ["cp4", "cp5", "cp6"] {
+            self.cluster.program.run(&["lab", "wipe", node, "--name", NAME]).expect(0);
+        }
+        let three = std::fs::read_to_string(&self.cluster.inventory).unwrap();
+        // It keeps its pod network, whoever comes before it in the file.
+        let kept = |line: &str| match line.starts_with("w2 ") {
+            true => line.replace(" }", ", pod-cidr = \"10.244.3.0/24\" }"),
+            false => line.to_owned(),
+        };
+        let is_here = |line: &&str| !line.starts_with("cp5") && !line.starts_with("cp6");
+        self.cluster.edit(|text| text.split_inclusive('\n').filter(is_here).map(kept).collect());
+        self.rebuild(&["--old-cluster-is-gone=rebuilt"]).expect(0);
+        self.same_objects("cp4");
+        let members = self.cluster.must("cp4", &format!("{ETCDCTL} member list"));
+        assert_eq!(members.lines().count(), 1, "{members}");
+        // And three from one.
+        self.cluster.run("snapshot").expect(0);
+        self.cluster.program.run(&["lab", "wipe", "cp4", "--name", NAME]).expect(0);
+        self.cluster.edit(|_| three);
+        self.rebuild(&["--old-cluster-is-gone=rebuilt"]).expect(0);
+        self.same_objects("cp4");
+        let members = self.cluster.must("cp4", &format!("{ETCDCTL} member list"));
+        assert_eq!(members.lines().count(), 3, "{members}");
+        let status = self.cluster.run("status").expect(0).result();
+        assert!(status["complaints"].as_array().is_none_or(Vec::is_empty), "{status}");
     }
 }
 
