@@ -1,6 +1,7 @@
 //! Who may do what, and who is asked before it is done: roles, bindings, webhooks, admission policies, aggregated APIs.
 //! Whoever took a cluster's keys may have left some; the generations that are kept show when.
 
+use crate::export::items;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,10 +46,7 @@ impl Access {
     /// The page is no list of objects.
     pub fn take(&mut self, kind: &str, page: &[u8]) -> Result<(), Unreadable> {
         let Some((_, parts)) = KINDS.iter().find(|(known, _)| *known == kind) else { return Ok(()) };
-        let mut page: Value =
-            serde_json::from_slice(page).map_err(|error| Unreadable(format!("{kind}: {error}")))?;
-        let Value::Array(items) = page["items"].take() else { return Ok(()) };
-        for item in items {
+        for item in items(kind, page)? {
             let text = |key: &str| item["metadata"][key].as_str().unwrap_or_default();
             let name = match text("namespace") {
                 "" => text("name").to_owned(),

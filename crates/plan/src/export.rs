@@ -68,6 +68,19 @@ pub fn manifests(kind: &str, page: &[u8]) -> Result<(Vec<Manifest>, usize), Unre
     Ok((made, left_out))
 }
 
+/// The objects on one page of one kind, for whoever reads some of them; of a page that lists none, none.
+///
+/// # Errors
+/// The page is no JSON.
+pub(crate) fn items(kind: &str, page: &[u8]) -> Result<Vec<Value>, Unreadable> {
+    let mut page: Value =
+        serde_json::from_slice(page).map_err(|error| Unreadable(format!("{kind}: {error}")))?;
+    match page["items"].take() {
+        Value::Array(items) => Ok(items),
+        _ => Ok(Vec::new()),
+    }
+}
+
 /// A name as one part of a path: other bytes than lower-case letters, digits, `-`, `_` and inner dots as `%XX`, so that
 /// no two names meet, whatever the file system thinks of case.
 fn safe(name: &str) -> String {

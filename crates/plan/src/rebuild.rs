@@ -99,42 +99,49 @@ pub fn stop(rebuild: &Rebuild) -> Step {
 
 /// Removes who was leader, which apiservers there were, and when kubelets reported last.
 pub fn leases(rebuild: &Rebuild) -> Step {
-    let mark = format!("rekindle/rebuild/{}/leases", rebuild.epoch);
-    let done_when =
-        "[ -n \"$(ctl get --print-value-only \"$MARK\")\" ] || { echo 'they are there'; exit 1; }";
-    let run = include_str!("rebuild/leases.sh");
-    let set = |text: &str| Script::new(format!("{CTL}{text}")).set("MARK", &mark);
     let taken = &rebuild.made_anew;
-    let run = set(run).set("ROOTS", taken.roots()).set("TAKEN", &taken.deletions());
-    Step::run("remove leases of the epoch before", set(done_when), run).within(120)
+    let (done_when, run) = once(rebuild, "leases", "they are there", include_str!("rebuild/leases.sh"));
+    let run = run.set("ROOTS", taken.roots()).set("TAKEN", &taken.deletions());
+    Step::run("remove leases of the epoch before", done_when, run).within(120)
 }
 
 /// Removes what the snapshot says of machines that are no more, and waits for those that are there. The `first` control
 /// plane does it; where it does not, any other.
 pub fn clear(rebuild: &Rebuild, first: bool) -> Step {
-    let mark = format!("rekindle/rebuild/{}/cleared", rebuild.epoch);
     let aside: String = rebuild.aside.iter().map(Aside::line).collect();
-    let done_when = "[ -n \"$(ctl get --print-value-only \"$MARK\")\" ] || { echo 'not yet'; exit 1; }";
-    let run = include_str!("rebuild/clear.sh");
-    let set = |text: &str| Script::new(format!("{CTL}{text}")).set("MARK", &mark);
-    let run = set(run)
+    let (done_when, run) = once(rebuild, "cleared", "not yet", include_str!("rebuild/clear.sh"));
+    let run = run
         .set("PATIENCE", if first { "0" } else { "20" })
         .set("GONE", &rebuild.gone.join(" "))
         .set("KEPT", &rebuild.kept.iter().map(|(kind, name)| format!("{kind}\t{name}\n")).collect::<String>())
         .set("LIVING", &rebuild.living.join(" "))
         .set("ASIDE", &aside)
         .set("ROOTS", rebuild.made_anew.roots());
-    Step::run(CLEARED, set(done_when), run).within(300)
+    Step::run(CLEARED, done_when, run).within(300)
+}
+
+/// The probe and the action of what is done once in an epoch: the action leaves its MARK in etcd.
+fn once(rebuild: &Rebuild, what: &str, not_yet: &str, run: &str) -> (Script, Script) {
+    let mark = format!("rekindle/rebuild/{}/{what}", rebuild.epoch);
+    let done_when =
+        format!("[ -n \"$(ctl get --print-value-only \"$MARK\")\" ] || {{ echo '{not_yet}'; exit 1; }}");
+    let set = |text: &str| Script::new(format!("{CTL}{text}")).set("MARK", &mark);
+    (set(&done_when), set(run))
 }
 
 /// A kubelet registers its Node once, when it starts (kubernetes#71398).
 pub fn register(rebuild: &Rebuild, node: &Node) -> Option<Step> {
     let mark = format!("/var/lib/rekindle/registered-{}", rebuild.epoch);
-    let done_when =
-        Script::new("[ -e \"$MARK\" ] || { echo 'the snapshot does not know this node'; exit 1; }");
-    let run = Script::new("systemctl restart kubelet\n: >\"$MARK\"");
-    let step = || Step::run("register this node again", done_when.set("MARK", &mark), run.set("MARK", &mark));
+    let step = || kubelet_anew("register this node again", "the snapshot does not know this node", &mark);
     rebuild.unknown.contains(&node.name).then(step)
+}
+
+/// Restarts the kubelet where the file `mark` does not say that it was.
+fn kubelet_anew(title: &str, not_yet: &str, mark: &str) -> Step {
+    let set = |text: &str| Script::new(text).set("MARK", mark);
+    let done_when = set(&format!("[ -e \"$MARK\" ] || {{ echo '{not_yet}'; exit 1; }}"));
+    let run = set("systemctl restart kubelet\nmkdir -p \"${MARK%/*}\"\n: >\"$MARK\"");
+    Step::run(title, done_when, run)
 }
 
 /// Every kubelet has reported since the rebuild: until then a Node is as it was when the snapshot was taken.

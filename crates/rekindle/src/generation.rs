@@ -64,10 +64,7 @@ impl Generation {
     ) -> Result<Self, Failure> {
         possible(environment)?;
         let Taken { remembered, snapshot, archived } = taken;
-        let cluster = remembered.cluster.clone().ok_or_else(|| {
-            Failure::refused("the archive's own inventory can't be read")
-                .hint("use the rekindle that wrote it")
-        })?;
+        let cluster = remembered.own_cluster()?.clone();
         without_kms(&cluster, &remembered)?;
         let programs = programs(from, &cluster, &remembered, environment, report).await?;
         let first = cluster.control_planes().next();

@@ -11,7 +11,7 @@ use crate::session::Session;
 use crate::vault::{Contents, Missing, Recipients};
 use archive::{Sealed, Stamp};
 use artifacts::Arch;
-use engine::{Event, Preview, Report, Settings};
+use engine::{Blobs, Event, Preview, Report, Settings};
 use pki::{Bundle, NodeFiles, SystemEntropy};
 use plan::kubeadm::Cgroups;
 use plan::{Context, Growth, Payload, Rebuild};
@@ -87,11 +87,7 @@ impl Ready {
     ) -> Result<Self, Failure> {
         let Beginning { growth, bundle, local, brought, rebuild, facts } = beginning;
         let Brought { payload, files, artifacts } = brought;
-        let mut host_keys =
-            session.remembered.as_ref().map(|remembered| remembered.host_keys.clone()).unwrap_or_default();
-        host_keys.extend(
-            session.hosts.host_keys().await.into_iter().map(|(host, key)| (host.as_str().to_owned(), key)),
-        );
+        let mut host_keys = session.host_keys().await;
         host_keys.extend(destinations::host_keys(&session.loaded, environment, report).await);
         let timers = timers(&session, &bundle, &host_keys, environment, report).await?;
         let making = Making { session: &session, bundle: &bundle, payload: &payload, local: &local };
@@ -199,6 +195,12 @@ impl Ready {
             (self.files, self.artifacts) = (got.files, Some(got.artifacts));
         }
         Ok(())
+    }
+
+    /// All files that this run may send.
+    pub fn blobs(&mut self) -> Blobs {
+        let program = self.timers.program.iter().map(|program| (program.digest(), program.file.clone()));
+        std::mem::take(&mut self.files).into_iter().chain(program).collect()
     }
 
     /// Archive before touch.

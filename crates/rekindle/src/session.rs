@@ -127,6 +127,15 @@ impl Session {
         self.loaded.cluster()
     }
 
+    /// Host keys by node: those that the archive knows, and those that nodes showed today.
+    pub async fn host_keys(&self) -> BTreeMap<String, String> {
+        let mut keys =
+            self.remembered.as_ref().map(|remembered| remembered.host_keys.clone()).unwrap_or_default();
+        let today = self.hosts.host_keys().await.into_iter();
+        keys.extend(today.map(|(host, key)| (host.as_str().to_owned(), key)));
+        keys
+    }
+
     /// The epoch whose cluster is wanted.
     pub fn epoch(&self) -> u64 {
         self.remembered.as_ref().map_or(1, |remembered| remembered.holding().epoch)

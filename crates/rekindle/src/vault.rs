@@ -27,6 +27,7 @@ pub use contents::Contents;
 use contents::{
     FILES, HOST_KEYS, INVENTORY, PATCHES, PAYLOAD, delegations, encryption_keys, entries, public_keys,
 };
+pub use epochs::fenced_by;
 pub use generations::{OpenedGeneration, Signing, Tried};
 use keys::Keys;
 pub use missing::{Missing, bring};
@@ -78,7 +79,17 @@ pub struct Recipients {
     pub minted: Option<PathBuf>,
 }
 
+/// That the inventory in an identity set says nothing to this program.
+pub fn unreadable() -> Failure {
+    Failure::refused("the archive's own inventory can't be read").hint("use the rekindle that wrote it")
+}
+
 impl Remembered {
+    /// The cluster as it was when it was sealed.
+    pub fn own_cluster(&self) -> Result<&inventory::Cluster, Failure> {
+        self.cluster.as_ref().ok_or_else(unreadable)
+    }
+
     /// What the plan's standing needs to know.
     pub fn known(&self) -> plan::Known {
         let ca = self.bundle.authority(pki::Ca::Cluster).public_key_hash().to_owned();

@@ -83,19 +83,9 @@ fn lay(context: &Context, node: &Node) -> Script {
 /// for each other's answer in etcd's initial corruption check, 7 s a peer.
 fn before(context: &Context, node: &Node) -> Option<String> {
     context.rebuild?;
-    let mut answered = context.cluster.etcd_nodes().filter(|node| context.answered(node));
-    let mut last = None;
-    answered
-        .find_map(|other| {
-            if other.name == node.name {
-                Some(last)
-            } else {
-                last = Some(other);
-                None
-            }
-        })
-        .flatten()
-        .map(|other| format!("{}/members", peer_url(other)))
+    let answered = context.cluster.etcd_nodes().filter(|node| context.answered(node));
+    let last = answered.take_while(|other| other.name != node.name).last();
+    last.map(|other| format!("{}/members", peer_url(other)))
 }
 
 fn rejoin(context: &Context, node: &Node) -> Script {

@@ -2,6 +2,7 @@
 //! snapshot, and what would stand in the way.
 
 use super::{Aside, aside, cni};
+use crate::export::items;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,9 +56,7 @@ impl Objects {
         if !Self::KINDS.contains(&kind) && !cni::speaks(kind) {
             return Ok(());
         }
-        let mut page: Value =
-            serde_json::from_slice(page).map_err(|error| Unreadable(format!("{kind}: {error}")))?;
-        let Value::Array(items) = page["items"].take() else { return Ok(()) };
+        let items = items(kind, page)?;
         self.aside.extend(aside(kind, &items));
         for item in &items {
             self.object(kind, item);

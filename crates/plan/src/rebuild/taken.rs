@@ -3,6 +3,7 @@
 //!
 //! What is left to do then is noted in etcd, so that any later run does it.
 
+use super::kubelet_anew;
 use crate::parts::etcd::CTL;
 use crate::{Rebuild, encryption};
 use inventory::Node;
@@ -75,10 +76,8 @@ pub fn kubelet(rebuild: &Rebuild, node: &Node) -> Option<Step> {
     // One that registers again starts anew in any case.
     let wanted = rebuild.made_anew.has(Taken::ClusterCa) && !rebuild.unknown.contains(&node.name);
     let mark = format!("/run/rekindle/believes-{}", rebuild.epoch);
-    let set = |text: &str| Script::new(text).set("MARK", &mark);
-    let done_when = set("[ -e \"$MARK\" ] || { echo 'it was started with another CA'; exit 1; }");
-    let run = set("systemctl restart kubelet\nmkdir -p \"${MARK%/*}\"\n: >\"$MARK\"");
-    wanted.then(|| Step::run("start the kubelet with the new CA", done_when, run).within(60))
+    let step = || kubelet_anew("start the kubelet with the new CA", "it was started with another CA", &mark);
+    wanted.then(|| step().within(60))
 }
 
 /// Whoever has read what was taken starts again, and what the old key encrypted is written anew.

@@ -37,10 +37,7 @@ pub async fn run(args: &cli::Drill, environment: &Environment, report: &Reporter
     let drilled = drill(&generation).await?;
     let (mut text, proven) = (words(&drilled), drilled.is_proven());
     if proven {
-        let by = environment.who();
-        let seconds = Duration::try_from_secs_f64(drilled.seconds()).unwrap_or_default().as_secs();
-        let what = [("objects".to_owned(), drilled.objects.to_string())].into();
-        let noted = generation.prove(Tried { level: Level::L4, by, when, seconds, what });
+        let noted = generation.prove(tried(&drilled, when, environment));
         if let Err(failure) = noted {
             // A key that can only read is enough to know.
             report.say(format!("note: that it is proven could not be noted: {}", failure.message));
@@ -110,6 +107,13 @@ fn judge(generation: &Generation, (status, said): (i32, String), stdout: String)
     let doubts = generation.doubts().into_iter();
     drilled.undecodable.extend(doubts.map(|why| Undecodable { what: "when it was taken".into(), why }));
     Ok(drilled)
+}
+
+/// What a proven drill comes to, for the archive; `when` as it writes dates.
+pub fn tried(drilled: &Drilled, when: String, environment: &Environment) -> Tried {
+    let seconds = Duration::try_from_secs_f64(drilled.seconds()).unwrap_or_default().as_secs();
+    let what = [("objects".to_owned(), drilled.objects.to_string())].into();
+    Tried { level: Level::L4, by: environment.who(), when, seconds, what }
 }
 
 /// What etcd holds here is compared with what its members held when the snapshot was taken.

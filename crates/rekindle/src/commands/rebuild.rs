@@ -19,7 +19,7 @@ mod since;
 mod start;
 
 use crate::cli;
-use crate::commands::drill::drill_through;
+use crate::commands::drill::{drill_through, tried};
 use crate::commands::up::{self, conclude, judge, sealed_words, tell_minted};
 use crate::environment::Environment;
 use crate::failure::{Exit, Failure, Outcome, file_error};
@@ -27,12 +27,11 @@ use crate::generation::{Generation, take_chosen};
 use crate::ready::{Beginning, Ready, stamp};
 use crate::report::{Reporter, duration};
 use crate::session::Session;
-use crate::vault::{Recipients, Remembered, Signing, Tried, generation_name};
-use archive::Level;
+use crate::vault::{Recipients, Remembered, Signing, fenced_by, generation_name};
 use artifacts::Sha256;
 use before::Before;
 use chosen::{Begun, begun, choose, moved_by};
-use engine::{Blobs, Settings};
+use engine::Settings;
 use pki::{Bundle, SystemEntropy};
 use plan::access::Access;
 use plan::drill::Drilled;
@@ -42,7 +41,7 @@ use renewal::Renewal;
 use serde_json::json;
 use start::Start;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use step::Digest;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -158,7 +157,9 @@ pub async fn build(
     let generation = generation.map_err(|failure| failure.exit(Exit::Refused))?;
     let then = generation.remembered();
     let (drilled, objects, access) = prove(&generation).await?;
-    if let Some(tried) = tried(&drilled, environment)
+    let when = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
+    let tried = tried(&drilled, when, environment);
+    if drilled.is_proven()
         && let Err(failure) = session.vault.prove(&chosen.id, tried, &Signing::with(&then.bundle)?)
     {
         report.say(format!("note: that it is proven could not be noted: {}", failure.message));
@@ -222,13 +223,12 @@ pub async fn build(
     session.remembered = session.vault.open()?;
     let bundle = bundle(&session, begun.as_ref(), then, &renewal)?;
     // What an epoch was begun with is in its own identity set.
-    let files_of = begun.as_ref().and(session.remembered.as_ref()).unwrap_or(then);
-    let local = session
-        .loaded
-        .archived_files(&[Some(files_of), Some(then), session.remembered.as_ref()], environment)?;
+    let now_sealed = session.remembered.as_ref();
+    let sets = if begun.is_some() { [now_sealed, Some(then)] } else { [Some(then), now_sealed] };
+    let local = session.loaded.archived_files(&sets, environment)?;
     let (local, made_anew) = renewal.files(local, &session)?;
     let rebuild = Rebuild {
-        claim: claimed_words(&claimed.claim),
+        claim: fenced_by(&claimed.claim).words(),
         epoch: claimed.claim.epoch,
         snapshot: (snapshot_digest, size),
         bump,
@@ -255,9 +255,8 @@ pub async fn build(
     if let Some(before) = before {
         before.fence(&fencing, &ready.session).await?;
     }
-    let program = ready.timers.program.iter().map(|program| (program.digest(), program.file.clone()));
-    let own = [(snapshot_digest, snapshot.clone())];
-    let blobs: Blobs = std::mem::take(&mut ready.files).into_iter().chain(program).chain(own).collect();
+    let mut blobs = ready.blobs();
+    blobs.insert(snapshot_digest, &snapshot);
     let settings = Settings { preview: None, blobs: &blobs, overwrite: false };
     let (done, born) = ready.apply(&settings, &sealed, environment).await;
     let generation = generation_name(chosen);
@@ -282,11 +281,6 @@ fn held(ready: &Ready, done: &engine::Report, name: &str, started: Instant, repo
     Ok(Exit::Done)
 }
 
-fn claimed_words(claim: &archive::Claim) -> String {
-    let archive::Claim { epoch, holder, host, created, .. } = claim;
-    plan::Fencing { epoch: *epoch, holder, host, created }.words()
-}
-
 /// Whether the cluster of the newest epoch stands already.
 ///
 /// # Errors
@@ -298,14 +292,14 @@ fn stands(session: &Session, begun: Option<&Begun>, args: &cli::Rebuild) -> Resu
         Standing::Ours { members, .. } => {
             let epochs = session.answers.values().filter(|answer| answer.today.members.is_some());
             let newest = epochs.filter_map(|answer| answer.today.epoch).max();
-            let born = begun.is_none();
-            if newest == Some(session.epoch()) && !born {
+            let is_newest = newest == Some(session.epoch());
+            if is_newest && begun.is_some() {
                 return Ok(false);
             }
             if args.in_place {
                 return in_place::reachable(session, members).map(|()| false);
             }
-            if newest == Some(session.epoch()) && session.epoch() > 1 {
+            if is_newest && session.epoch() > 1 {
                 return Ok(true);
             }
             return Err(Failure::refused(format!(
@@ -334,10 +328,7 @@ fn stands(session: &Session, begun: Option<&Begun>, args: &cli::Rebuild) -> Resu
 /// What is fixed in a cluster's life is fixed in its next one, but for a newer patch version, and where its machines are
 /// and what they do.
 fn fits(session: &Session, then: &Remembered) -> Result<(), Failure> {
-    let Some(old) = then.cluster.as_ref() else {
-        return Err(Failure::refused("the archive's own inventory can't be read")
-            .hint("use the rekindle that wrote it"));
-    };
+    let old = then.own_cluster()?;
     let (was, wanted) = (&old.kubernetes, &session.cluster().kubernetes);
     if (was.major, was.minor) != (wanted.major, wanted.minor) || wanted < was {
         return Err(Failure::refused(format!(
@@ -363,13 +354,6 @@ async fn prove(generation: &Generation) -> Result<(Drilled, Objects, Access), Fa
     let drilled =
         drill_through(generation, &mut page).await.map_err(|failure| failure.exit(Exit::Refused))?;
     Ok((drilled, objects, access))
-}
-
-fn tried(drilled: &Drilled, environment: &Environment) -> Option<Tried> {
-    let when = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
-    let seconds = Duration::try_from_secs_f64(drilled.seconds()).unwrap_or_default().as_secs();
-    let what = [("objects".to_owned(), drilled.objects.to_string())].into();
-    drilled.is_proven().then(|| Tried { level: Level::L4, by: environment.who(), when, seconds, what })
 }
 
 /// The bundle of the new epoch: as it was sealed when this was begun, or made now.

@@ -106,6 +106,36 @@ pub fn members(session: &Session) -> impl Iterator<Item = &Node> {
     })
 }
 
+/// What there is where no member's snapshot could be proven.
+pub struct Unproven {
+    /// The first that was taken all the same.
+    pub made: Option<Made>,
+    /// Why each is not proven, or was not taken.
+    pub why: Vec<String>,
+}
+
+/// A generation from one member after the other, until one is proven.
+pub async fn take_proven(
+    session: &Session,
+    signing: &Signing,
+    environment: &Environment,
+    report: &Reporter,
+) -> Result<Made, Unproven> {
+    let mut unproven = Unproven { made: None, why: Vec::new() };
+    for node in members(session) {
+        match take(session, signing, (node, Origin::Member), environment, report).await {
+            Ok(made) if made.is_proven() => return Ok(made),
+            Ok(made) => {
+                let complaints = made.complaints().into_iter();
+                unproven.why.extend(complaints.map(|why| format!("{}: {why}", node.name)));
+                unproven.made = unproven.made.or(Some(made));
+            }
+            Err(failure) => unproven.why.push(failure.message),
+        }
+    }
+    Err(unproven)
+}
+
 /// The named control plane, or the first that has an etcd member with a quorum behind it.
 pub fn choose<'s>(session: &'s Session, named: Option<&str>) -> Result<&'s Node, Failure> {
     if let Some(name) = named {

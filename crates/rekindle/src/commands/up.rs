@@ -15,16 +15,14 @@ use crate::report::{Reporter, duration};
 use crate::session::Session;
 use crate::vault::{Missing, Remembered};
 use archive::Sealed;
-use engine::{Blobs, Settings};
+use engine::Settings;
 use pki::{Bundle, SystemEntropy};
 use plan::{Growth, Payload};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Instant;
 use summary::{before_relying, first_generation, tell_before_relying};
-pub use summary::{conclude, failed};
-
-pub use summary::{sealed_words, tell_kept, tell_minted};
+pub use summary::{conclude, failed, sealed_words, tell_kept, tell_minted};
 
 /// Makes the cluster what the inventory says.
 pub async fn run(args: &cli::Up, environment: &Environment, report: &Reporter) -> Outcome {
@@ -80,8 +78,7 @@ pub async fn converge(
     let (sealed, recipients) = ready.seal(environment)?;
     report.say(sealed_words(&sealed));
     tell_minted(&recipients, report);
-    let program = ready.timers.program.iter().map(|program| (program.digest(), program.file.clone()));
-    let blobs: Blobs = std::mem::take(&mut ready.files).into_iter().chain(program).collect();
+    let blobs = ready.blobs();
     let settings = Settings { preview: preview.as_ref(), blobs: &blobs, overwrite: args.overwrite };
     let (done, born) = ready.apply(&settings, &sealed, environment).await;
     let result = conclude(&ready, &done, (&sealed, &recipients), started, environment, report).await;

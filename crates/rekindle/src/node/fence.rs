@@ -6,9 +6,9 @@
 use super::{CLAIMS, member, settings, this_node};
 use crate::failure::{Exit, Failure, Outcome, file_error};
 use crate::report::Reporter;
+use crate::vault::fenced_by;
 use archive::{Claim, RootPublic, fencing};
 use engine::Pipe;
-use plan::Fencing;
 use settings::Settings;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -24,8 +24,7 @@ pub async fn run(report: &Reporter) -> Outcome {
     let Some(own) = member::etcd_cluster(Path::new(member::WAL))? else { return Ok(Exit::Done) };
     let Some(text) = claims(Path::new(CLAIMS))? else { return Ok(Exit::Done) };
     let Some(claim) = judge(&text, &settings.root()?, settings.epoch, &own) else { return Ok(Exit::Done) };
-    let by =
-        Fencing { epoch: claim.epoch, holder: &claim.holder, host: &claim.host, created: &claim.created };
+    let by = fenced_by(&claim);
     report.say(format!("etcd cluster {own}: fenced by {}", by.words()));
     let (hosts, here) = this_node(&settings).await;
     // Said as it is done: what comes last may take this unit's own trigger away.

@@ -2,8 +2,15 @@
 
 use super::{Remembered, Vault, failure, root_key};
 use crate::failure::Failure;
-use archive::{Claimed, Claiming, Error, Folder, Stamp};
+use archive::{Claim, Claimed, Claiming, Error, Folder, Stamp};
+use plan::Fencing;
 use std::path::Path;
+
+/// By which epoch a cluster is fenced, as plans say it.
+pub fn fenced_by(claim: &Claim) -> Fencing<'_> {
+    let Claim { epoch, holder, host, created, .. } = claim;
+    Fencing { epoch: *epoch, holder, host, created }
+}
 
 impl Vault {
     /// The same vault without the destinations of these names, which are lost for good.

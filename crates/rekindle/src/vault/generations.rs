@@ -146,6 +146,22 @@ impl Vault {
         remembered(opened.map_err(|error| failure(&error))?)
     }
 
+    /// The generation whose name begins with `wanted`, whether it counts or not; without a name the newest that counts.
+    pub fn choose_counting<'g>(
+        &self,
+        generations: &'g Generations,
+        wanted: Option<&str>,
+    ) -> Result<&'g Generation, Failure> {
+        if wanted.is_some() {
+            return self.choose(generations, wanted);
+        }
+        generations.newest_counting().ok_or_else(|| {
+            Failure::refused("no generation counts: none was restored, booted and compared").hint(
+                "`rekindle archive list` shows what there is, and why; name one to take it all the same",
+            )
+        })
+    }
+
     /// Opens one; etcd's snapshot goes to `to`, all objects as manifests to `export`, where it has them.
     pub fn open_generation(
         &self,

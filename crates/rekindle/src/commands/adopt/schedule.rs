@@ -30,9 +30,7 @@ pub async fn run(args: &cli::Adopt, environment: &Environment, report: &Reporter
     let bundle =
         Bundle::complete(remembered.bundle.entries(), cluster, None, session.now, &mut SystemEntropy)
             .map_err(|error| Failure::because(&error).maybe_hint(error.hint()))?;
-    let mut host_keys = remembered.host_keys.clone();
-    let own = session.hosts.host_keys().await.into_iter();
-    host_keys.extend(own.map(|(host, key)| (host.as_str().to_owned(), key)));
+    let mut host_keys = session.host_keys().await;
     host_keys.extend(destinations::host_keys(&session.loaded, environment, report).await);
     let timers = timers::timers(&session, &bundle, &host_keys, environment, report).await?;
     let snapshots = timers.snapshots.as_ref().ok_or_else(|| {

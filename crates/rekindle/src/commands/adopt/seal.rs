@@ -10,14 +10,12 @@ use crate::generation::Generation;
 use crate::ready::{fetch, stamp};
 use crate::report::Reporter;
 use crate::session::Session;
-use crate::vault::{Contents, Signing, Tried};
-use archive::Level;
+use crate::vault::{Contents, Signing};
 use pki::Bundle;
 use plan::capture::Origin;
 use plan::kubeadm::Cgroups;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 use step::HostId;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -74,13 +72,12 @@ pub async fn seal(
     let local = session.loaded.local_files(environment)?;
     let created = session.now.format(&Rfc3339).unwrap_or_default();
     let recipients = session.vault.recipients(None, environment, &created)?;
-    let keys = session.hosts.host_keys().await.into_iter();
     let contents = Contents {
         bundle,
         loaded: &session.loaded,
         local: &local,
         payload: got.as_ref().map(|got| &got.payload),
-        host_keys: &keys.map(|(host, key)| (host.as_str().to_owned(), key)).collect(),
+        host_keys: &session.host_keys().await,
         cgroups: Cgroups::of(session.cluster(), &session.answers),
         born: true,
         facts: &BTreeMap::new(),
@@ -150,8 +147,6 @@ pub async fn drilled(
     if !drilled.is_proven() {
         return Err(Failure::refused(drill::words(&drilled)));
     }
-    let seconds = Duration::try_from_secs_f64(drilled.seconds()).unwrap_or_default().as_secs();
-    let what = [("objects".to_owned(), drilled.objects.to_string())].into();
-    generation.prove(Tried { level: Level::L4, by: environment.who(), when, seconds, what })?;
+    generation.prove(drill::tried(&drilled, when, environment))?;
     Ok(drill::words(&drilled))
 }

@@ -12,7 +12,7 @@ use crate::failure::{Exit, Failure, Outcome, file_error};
 use crate::loaded::Loaded;
 use crate::report::{Reporter, duration};
 use crate::session::Session;
-use crate::vault::{Origin, Remembered, Vault, generation_name};
+use crate::vault::{Origin, Remembered, Vault, generation_name, unreadable};
 use inventory::{Rehearsed, Source};
 use lab::{Lab, LabSpec, NodeSpec, RootfsSpec, Severity, Want};
 use plan::ask::counted::{Counted, Difference, counted, differences};
@@ -34,7 +34,7 @@ pub async fn run(args: &cli::Drill, environment: &Environment, report: &Reporter
     let (origin, vault) = Vault::read(&args.generation.reading, environment, report)?;
     let wanted = name_of(&vault, args)?;
     let identity = vault.identity_of(Some(&wanted))?;
-    let cluster = identity.cluster.as_ref().ok_or_else(unreadable)?;
+    let cluster = identity.own_cluster()?;
     let node = cluster.control_planes().next().ok_or_else(unreadable)?.name.clone();
     let mut name = format!("drill-{}", cluster.name);
     name.truncate(LONGEST_NAME);
@@ -60,18 +60,7 @@ pub async fn run(args: &cli::Drill, environment: &Environment, report: &Reporter
 fn name_of(vault: &Vault, args: &cli::Drill) -> Result<String, Failure> {
     let args = &args.generation;
     let generations = vault.generations_not_from(&args.distrust.not_from)?;
-    match &args.generation {
-        Some(wanted) => vault.choose(&generations, Some(wanted)).map(generation_name),
-        None => generations.newest_counting().map(generation_name).ok_or_else(|| {
-            Failure::refused("no generation counts: none was restored, booted and compared").hint(
-                "`rekindle archive list` shows what there is, and why; name one to take it all the same",
-            )
-        }),
-    }
-}
-
-fn unreadable() -> Failure {
-    Failure::refused("the archive's own inventory can't be read").hint("use the rekindle that wrote it")
+    vault.choose_counting(&generations, args.generation.as_deref()).map(generation_name)
 }
 
 fn under_way(name: &str) -> Failure {

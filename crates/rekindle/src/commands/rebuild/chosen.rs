@@ -62,23 +62,16 @@ pub fn choose<'g>(
     wanted: Option<&str>,
     begun: Option<&Begun>,
 ) -> Result<&'g Generation, Failure> {
-    let chosen = match wanted {
-        Some(_) => vault.choose(generations, wanted)?,
-        None => match begun {
-            Some(begun) => {
-                generations.all.iter().find(|one| one.id.to_string() == begun.from).ok_or_else(|| {
-                    Failure::refused(format!(
-                        "the generation with which epoch {} was begun is at no place that answers",
-                        begun.epoch
-                    ))
-                })?
-            }
-            None => generations.newest_counting().ok_or_else(|| {
-                Failure::refused("no generation counts: none was restored, booted and compared").hint(
-                    "`rekindle archive list` shows what there is, and why; name one to take it all the same",
-                )
-            })?,
-        },
+    let chosen = match (wanted, begun) {
+        (None, Some(begun)) => {
+            generations.all.iter().find(|one| one.id.to_string() == begun.from).ok_or_else(|| {
+                Failure::refused(format!(
+                    "the generation with which epoch {} was begun is at no place that answers",
+                    begun.epoch
+                ))
+            })?
+        }
+        _ => vault.choose_counting(generations, wanted)?,
     };
     match begun {
         Some(begun) if begun.from != chosen.id.to_string() => Err(Failure::refused(format!(

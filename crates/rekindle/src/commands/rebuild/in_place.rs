@@ -10,7 +10,6 @@ use crate::vault::{Remembered, Signing};
 use archive::Generation;
 use plan::ask::since::since;
 use plan::ask::survey::Member;
-use plan::capture::Origin;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use step::HostId;
@@ -76,17 +75,11 @@ pub async fn seal_present(
     report: &Reporter,
 ) -> Result<Made, Failure> {
     let signing = Signing::with(&remembered.bundle)?;
-    let mut refusals = Vec::new();
-    for node in snapshot::members(session) {
-        match snapshot::take(session, &signing, (node, Origin::Member), environment, report).await {
-            Ok(made) if made.is_proven() => return Ok(made),
-            Ok(made) => refusals.extend(made.complaints().iter().map(|why| format!("{}: {why}", node.name))),
-            Err(failure) => refusals.push(failure.message),
-        }
-    }
-    Err(Failure::refused(format!(
-        "nothing was stopped, since the cluster can't be sealed as it is today:\n{}",
-        refusals.join("\n")
-    ))
-    .hint("mend that first: what is undone must be in a generation that counts"))
+    snapshot::take_proven(session, &signing, environment, report).await.map_err(|unproven| {
+        Failure::refused(format!(
+            "nothing was stopped, since the cluster can't be sealed as it is today:\n{}",
+            unproven.why.join("\n")
+        ))
+        .hint("mend that first: what is undone must be in a generation that counts")
+    })
 }

@@ -202,9 +202,6 @@ fn reached(session: &Session, old: &Cluster) -> bool {
 fn fresh(session: &Session, chosen: &Generation) -> Option<String> {
     let archive = &session.cluster().archive;
     archive.written_by_nodes().next()?;
-    if chosen.public.epoch > session.epoch() {
-        return None;
-    }
     let every = archive.every.unwrap_or(crate::node::EVERY);
     let age = age(chosen, OffsetDateTime::now_utc())?;
     (age < every * 2).then(|| {

@@ -103,10 +103,7 @@ impl Start {
             Some(chosen) if !is_current => vault.identity_named_by(chosen)?,
             _ => newest,
         };
-        let mut cluster = then.cluster.clone().ok_or_else(|| {
-            Failure::refused("the archive's own inventory can't be read")
-                .hint("use the rekindle that wrote it")
-        })?;
+        let mut cluster = then.own_cluster()?.clone();
         if !is_current {
             cluster = mapped(cluster, &from.map, &resolve)?;
         }

@@ -1,7 +1,7 @@
 //! Before a cluster that stands is changed, its etcd is sealed: as it is now, from the first member that gives a
 //! snapshot that can be proven.
 
-use crate::commands::snapshot::{self, Made};
+use crate::commands::snapshot::{self, Made, Unproven};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::ready::Ready;
@@ -21,17 +21,10 @@ pub async fn generation(
 ) -> Result<Option<Made>, Failure> {
     let session = &ready.session;
     let signing = Signing::with(&ready.bundle)?;
-    let (mut unproven, mut refusals) = (None, Vec::new());
-    for node in snapshot::members(session) {
-        match snapshot::take(session, &signing, (node, Origin::Member), environment, report).await {
-            Ok(made) if made.is_proven() => return Ok(Some(made)),
-            Ok(made) => unproven = unproven.or(Some(made)),
-            Err(failure) => refusals.push(failure.message),
-        }
-    }
-    if unproven.is_some() {
-        return Ok(unproven);
-    }
+    let mut refusals = match snapshot::take_proven(session, &signing, environment, report).await {
+        Ok(made) | Err(Unproven { made: Some(made), .. }) => return Ok(Some(made)),
+        Err(Unproven { why, .. }) => why,
+    };
     // What a disk has is never proven: the first is as good as any.
     for node in snapshot::members(session) {
         match snapshot::take(session, &signing, (node, Origin::Disk), environment, report).await {

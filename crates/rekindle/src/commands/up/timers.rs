@@ -74,7 +74,7 @@ pub async fn timers(
         }
     };
     let known = program.as_ref().map(|program| (program.digest(), program.size));
-    let epoch = session.remembered.as_ref().map_or(1, |remembered| remembered.holding().epoch);
+    let epoch = session.epoch();
     let snapshots = crate::node::for_nodes(&session.loaded, bundle, host_keys, environment, known, epoch)?;
     Ok(Timers { snapshots, program, missing })
 }
