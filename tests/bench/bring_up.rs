@@ -11,11 +11,13 @@
 #[allow(dead_code, reason = "the suite uses more of it")]
 mod program;
 
-use lab::Lab;
 #[path = "bring_up/cost.rs"]
 mod cost;
+#[path = "machines.rs"]
+mod machines;
 
 use cost::Cost;
+use machines::{Machines, load};
 use program::Program;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -34,9 +36,8 @@ struct Seen {
 }
 
 struct Bench {
-    program: Program,
-    lab: Lab,
-    inventory: PathBuf,
+    machines: Machines,
+    /// A file a node with ssh's arguments, for a script.
     arguments: PathBuf,
 }
 
@@ -46,13 +47,9 @@ fn main() {
         println!("skipped: a lab needs Linux and root");
         return;
     }
-    let program = Program::build();
-    program.run(&["lab", "down", "--name", NAME]).expect(0);
-    program.run(&["lab", "nodes", "--name", NAME, "--source", "modules", "--yes"]).expect(0);
-    let lab = Lab::open(Path::new("/var/lib/rekindle-lab/labs"), NAME).expect("the lab");
-    let inventory = lab.dir().join("lab.toml");
-    let arguments = lab.dir().join("ssh");
-    let bench = Bench { program, lab, inventory, arguments };
+    let machines = Machines::make(NAME);
+    let arguments = machines.lab.dir().join("ssh");
+    let bench = Bench { machines, arguments };
     bench.write_ssh_arguments();
     println!("load before: {}", std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim());
     // The first run prepares the nodes.
@@ -68,14 +65,12 @@ fn main() {
         joins.push(bench.kubeadm(false));
         bench.reset();
         single.push(bench.kubeadm(true));
-        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-        let load = load.split(' ').next().unwrap_or_default();
         let seen = [&ours, &joins, &single].map(|seen| line(seen[round - 1])).join("   ");
-        println!("round {round}: {seen}   load {load}");
+        println!("round {round}: {seen}   load {}", load());
     }
     report(&ours, &joins, &single);
     println!("rekindle's own cost, median: {}", Cost::median(&costs));
-    bench.program.run(&["lab", "down", "--name", NAME]).expect(0);
+    bench.machines.program.run(&["lab", "down", "--name", NAME]).expect(0);
 }
 
 fn line(seen: Seen) -> String {
@@ -117,41 +112,24 @@ fn report(ours: &[Seen], joins: &[Seen], single: &[Seen]) {
 impl Bench {
     fn write_ssh_arguments(&self) {
         std::fs::create_dir_all(&self.arguments).expect("a folder");
-        for node in self.lab.nodes() {
-            let words = self.lab.ssh_args(&node.name).expect("ssh arguments");
+        for node in self.machines.lab.nodes() {
+            let words = self.machines.lab.ssh_args(&node.name).expect("ssh arguments");
             let words: Vec<_> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
             std::fs::write(self.arguments.join(&node.name), words.join(" ")).expect("a file");
         }
     }
 
-    fn ssh(&self, node: &str, script: &str) -> Command {
-        let mut command = Command::new("ssh");
-        command.args(self.lab.ssh_args(node).expect("ssh arguments")).arg(script).stdin(Stdio::null());
-        command
-    }
-
     /// Prepared nodes without a cluster, and no archive.
     fn reset(&self) {
-        let children: Vec<_> = self
-            .lab
-            .nodes()
-            .iter()
-            .map(|node| {
-                self.ssh(&node.name, include_str!("reset.sh")).stdout(Stdio::null()).spawn().expect("ssh")
-            })
-            .collect();
-        for mut child in children {
-            assert!(child.wait().expect("ssh").success(), "a node was not reset");
-        }
-        let _ = std::fs::remove_dir_all(self.lab.dir().join("archive"));
-        // Writes of the round before are not this round's cost.
-        std::thread::sleep(Duration::from_secs(3));
+        self.machines.reset(&["cp1", "cp2", "cp3", "w1"]);
+        self.machines.forget_archive();
     }
 
     fn rekindle(&self) -> (Seen, Cost) {
         let mut cost = Cost::default();
         let seen = self.clocked(4, || {
-            let run = self.program.run(&["up", "--output", "json", "-i"]).arg(&self.inventory);
+            let run =
+                self.machines.program.run(&["up", "--output", "json", "-i"]).arg(&self.machines.inventory);
             cost = Cost::of(run.command());
         });
         (seen, cost)
@@ -186,7 +164,7 @@ impl Bench {
     fn observe(&self, nodes: usize, start: Instant) -> (f64, f64) {
         let script = format!("nodes={nodes}\n{}", include_str!("bring_up/observe.sh"));
         let script = format!("timeout {} sh -c {}", LIMIT.as_secs(), step::quote(&script));
-        let mut child = self.ssh("cp1", &script).stdout(Stdio::piped()).spawn().expect("ssh");
+        let mut child = self.machines.ssh("cp1", &script).stdout(Stdio::piped()).spawn().expect("ssh");
         let output = std::io::BufReader::new(child.stdout.take().expect("a pipe"));
         let mut seen = std::io::BufRead::lines(output).map(|_| start.elapsed().as_secs_f64());
         let times =

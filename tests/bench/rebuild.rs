@@ -10,11 +10,13 @@
 #[allow(dead_code, reason = "the suite uses more of it")]
 mod program;
 
-use lab::Lab;
+#[path = "machines.rs"]
+mod machines;
+
+use machines::{Machines, load};
 use program::{Program, Run};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Instant;
 
@@ -33,11 +35,7 @@ struct Seen {
     steps: Vec<(f64, String)>,
 }
 
-struct Bench {
-    program: Program,
-    lab: Lab,
-    inventory: PathBuf,
-}
+struct Bench(Machines);
 
 fn main() {
     let rounds: usize = std::env::args().filter_map(|word| word.parse().ok()).next().unwrap_or(5);
@@ -45,21 +43,16 @@ fn main() {
         println!("skipped: a lab needs Linux and root");
         return;
     }
-    let program = Program::build();
-    program.run(&["lab", "down", "--name", NAME]).expect(0);
-    program.run(&["lab", "nodes", "--name", NAME, "--source", "modules", "--yes"]).expect(0);
-    let lab = Lab::open(Path::new("/var/lib/rekindle-lab/labs"), NAME).expect("the lab");
-    let inventory = lab.dir().join("lab.toml");
-    let bench = Bench { program, lab, inventory };
+    let bench = Bench(Machines::make(NAME));
     println!("load before: {}", load());
     // The first run prepares the nodes.
     bench.watched(bench.verb("up"));
     let (mut up, mut rebuild) = (Vec::new(), Vec::new());
     for round in 1..=rounds {
-        bench.reset(&["cp1", "cp2", "cp3", "w1"]);
-        let _ = std::fs::remove_dir_all(bench.lab.dir().join("archive"));
+        bench.0.reset(&["cp1", "cp2", "cp3", "w1"]);
+        bench.0.forget_archive();
         up.push(bench.watched(bench.verb("up")));
-        bench.reset(&["cp1", "cp2", "cp3"]);
+        bench.0.reset(&["cp1", "cp2", "cp3"]);
         rebuild.push(bench.watched(bench.verb("rebuild").arg(format!("--old-cluster-is-gone={NAME}"))));
         println!(
             "round {round}: up {}   rebuild {}   load {}",
@@ -94,16 +87,7 @@ fn main() {
     ] {
         println!("rebuild / up, {what}: {:.2}", of(&rebuild, part) / of(&up, part));
     }
-    bench.program.run(&["lab", "down", "--name", NAME]).expect(0);
-}
-
-fn load() -> String {
-    std::fs::read_to_string("/proc/loadavg")
-        .unwrap_or_default()
-        .split(' ')
-        .next()
-        .unwrap_or_default()
-        .to_owned()
+    bench.0.program.run(&["lab", "down", "--name", NAME]).expect(0);
 }
 
 fn line(seen: &Seen) -> String {
@@ -112,22 +96,7 @@ fn line(seen: &Seen) -> String {
 
 impl Bench {
     fn verb(&self, verb: &str) -> Run {
-        self.program.run(&[verb, "--output", "json", "-i"]).arg(&self.inventory)
-    }
-
-    /// Prepared nodes without a cluster.
-    fn reset(&self, nodes: &[&str]) {
-        let reset = |node: &str| {
-            let mut command = std::process::Command::new("ssh");
-            command.args(self.lab.ssh_args(node).expect("ssh arguments")).arg(include_str!("reset.sh"));
-            command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("ssh")
-        };
-        let children: Vec<_> = nodes.iter().map(|node| reset(node)).collect();
-        for mut child in children {
-            assert!(child.wait().expect("ssh").success(), "a node was not reset");
-        }
-        // Writes of the round before are not this round's cost.
-        std::thread::sleep(std::time::Duration::from_secs(3));
+        self.0.program.run(&[verb, "--output", "json", "-i"]).arg(&self.0.inventory)
     }
 
     /// Runs it, and looks at the clock at each event.

@@ -112,14 +112,8 @@ impl Stage {
     fn a_service_answers_by_its_name_from_another_node(&self) {
         assert!(self.apply("cp1", WEB));
         self.cluster.kubectl("rollout status deployment/web --timeout=120s");
-        // The node's own resolver, pointed at the cluster's DNS for one command.
-        let script = "unshare -m sh -c 'echo nameserver 10.96.0.10 >/tmp/resolv.conf; mount --bind /tmp/resolv.conf /etc/resolv.conf; \
-                      curl -sf -m 10 http://web.default.svc.cluster.local:8080/health'";
         for node in ["cp2", "w1"] {
-            // kube-proxy programs a new Service within seconds.
-            self.cluster.eventually("the Service answers", Duration::from_secs(30), || {
-                self.cluster.on(node, script).as_deref() == Ok("OK")
-            });
+            self.cluster.web_answers(node, Duration::from_secs(30));
         }
     }
 

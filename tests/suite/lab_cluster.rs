@@ -14,6 +14,10 @@ pub const KUBECTL: &str = "kubectl --kubeconfig=/etc/kubernetes/admin.conf";
 pub const ETCDCTL: &str = "tls=/etc/kubernetes/pki/etcd; etcdctl --endpoints=https://127.0.0.1:2379 --cacert=$tls/ca.crt \
                            --cert=$tls/healthcheck-client.crt --key=$tls/healthcheck-client.key";
 
+/// What the Service `web` answers by its name: a node's own resolver is pointed at the cluster's DNS for one command.
+const ASK_WEB: &str = "unshare -m sh -c 'echo nameserver 10.96.0.10 >/tmp/resolv.conf; mount --bind /tmp/resolv.conf /etc/resolv.conf; \
+                       curl -sf -m 10 http://web.default.svc.cluster.local:8080/health'";
+
 /// The lab goes when this does, unless a test failed: then it stays to be looked at.
 pub struct LabCluster {
     pub program: Program,
@@ -112,6 +116,11 @@ impl LabCluster {
             assert!(Instant::now() < deadline, "not within {within:?}: {what}");
             std::thread::sleep(Duration::from_millis(300));
         }
+    }
+
+    /// kube-proxy programs a new Service within seconds.
+    pub fn web_answers(&self, node: &str, within: Duration) {
+        self.eventually("the Service answers", within, || self.on(node, ASK_WEB).as_deref() == Ok("OK"));
     }
 
     pub fn nodes_are_ready(&self, names: &[&str]) {

@@ -274,7 +274,7 @@ impl Site {
             .ended()
             .result();
         assert_eq!(again["changed"], 0, "{again}");
-        self.answers_by_its_name();
+        self.cluster.web_answers("w2", Duration::from_secs(60));
     }
 
     fn nothing_is_stale(&self) {
@@ -303,14 +303,6 @@ impl Site {
         );
         let kubeadm = self.kubectl("cp4", "get configmap kubeadm-config -n kube-system -o yaml");
         assert!(!old.iter().any(|name| kubeadm.contains(&self.cluster.address(name))), "{kubeadm}");
-    }
-
-    fn answers_by_its_name(&self) {
-        let script = "unshare -m sh -c 'echo nameserver 10.96.0.10 >/tmp/resolv.conf; mount --bind /tmp/resolv.conf /etc/resolv.conf; \
-                      curl -sf -m 10 http://web.default.svc.cluster.local:8080/health'";
-        self.cluster.eventually("the Service answers", Duration::from_secs(60), || {
-            self.cluster.on("w2", script).as_deref() == Ok("OK")
-        });
     }
 
     fn one_from_three(&mut self) {
